@@ -1,0 +1,72 @@
+"""The one tree of errors that this project raises on purpose.
+
+Each class carries the `code` that the wire shows. Nothing here knows about sockets, close codes or torch.
+"""
+
+from collections.abc import Iterable
+
+
+class ProactiveError(Exception):
+    """Root. `code` is stable and machine-readable, `param` names the offending field where there is one."""
+
+    code = "internal"
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+
+
+class CheckpointError(ProactiveError):
+    """A model folder, GGUF file or one of its settings files cannot be used."""
+
+    code = "bad_checkpoint"
+
+
+class UnknownNameError(ProactiveError):
+    """A request names a task, head, tier, model or input that does not exist; the message lists what does."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], *, param: str | None = None) -> None:
+        listed = ", ".join(sorted(known)) or "none"
+        super().__init__(f"expected {kind} to be one of: {listed}; got {name!r}", param=param or kind)
+        self.code = f"unknown_{kind}"
+
+
+class InvalidValueError(ProactiveError):
+    """A value is of the right type but out of range, or two values exclude each other."""
+
+    code = "invalid_value"
+
+
+class PromptTooLongError(ProactiveError):
+    """Prompt, target and at least one source token do not fit into a KV slot together."""
+
+    code = "prompt_too_long"
+
+
+class NoCapacityError(ProactiveError):
+    """Every KV slot is taken. `retry_after` is in seconds."""
+
+    code = "no_capacity"
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class BadStateError(ProactiveError):
+    """The message is valid but not allowed now, such as source after `source.end`."""
+
+    code = "bad_state"
+
+
+class SignalError(ProactiveError):
+    """A decision head got, or returned, something that is not a finite number of the expected shape."""
+
+    code = "bad_signal"
+
+
+class MissingInputError(ProactiveError):
+    """A task declares an input that the request does not give."""
+
+    code = "missing_input"

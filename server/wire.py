@@ -1,0 +1,255 @@
+"""The messages of `/v1/stream` (subprotocol `proactivellm.v1`) as pydantic models, and nothing else.
+
+clients/protocol.md explains them. This module knows no session, engine or socket; `python -m server.wire` prints the JSON Schema.
+"""
+
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+SUBPROTOCOL = "proactivellm.v1"
+MAX_SEED = 2**63 - 1
+
+
+class Message(BaseModel):
+    """A frame with a `type`. Unknown fields are refused: a misspelt option must not be ignored in silence."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+# ---- client -> server
+
+
+class HeadSpec(BaseModel):
+    """A decision head with parameters, such as `{"name": "align_att", "frontier": 2}`."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True, allow_inf_nan=False)
+    name: str
+
+
+class Sampling(Message):
+    """Temperature 0 is greedy. The same seed and the same message sequence give the same text."""
+
+    temperature: float = Field(default=0.0, ge=0.0, le=10.0)
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    seed: int = Field(default=0, ge=0, le=MAX_SEED)
+
+
+class Tuned(Message):
+    """What may change in mid-session: a tier's name or a threshold, never both."""
+
+    tier: str | None = None
+    threshold: float | None = None
+
+    @model_validator(mode="after")
+    def _one_of(self) -> "Tuned":
+        if self.tier is not None and self.threshold is not None:
+            raise ValueError("expected tier or threshold, got both")
+        return self
+
+
+class SessionStart(Tuned):
+    """Opens a session. `max_lag` is in the session's unit (words)."""
+
+    type: Literal["session.start"]
+    task: str
+    model: str | None = None
+    inputs: dict[str, str] = Field(default_factory=dict)
+    instruction: str | None = None
+    head: str | HeadSpec | None = None
+    modality: Literal["text"] = "text"
+    max_lag: int | None = Field(default=None, ge=1)
+    max_output_tokens: int | None = Field(default=None, ge=1)
+    stop: Annotated[list[Annotated[str, Field(min_length=1, max_length=256)]], Field(max_length=8)] = Field(default_factory=list)
+    sampling: Sampling = Sampling()
+    include: list[Literal["decision"]] = Field(default_factory=list)
+
+
+class SourceAppend(Message):
+    """The next piece of the source, cut anywhere."""
+
+    type: Literal["source.append"]
+    text: str
+
+
+class SourceEnd(Message):
+    """No more source: what is left of the target is written."""
+
+    type: Literal["source.end"]
+
+
+class SessionUpdate(Tuned):
+    """Takes effect once the source messages sent before it are answered."""
+
+    type: Literal["session.update"]
+
+    @model_validator(mode="after")
+    def _something(self) -> "SessionUpdate":
+        if self.tier is None and self.threshold is None:
+            raise ValueError("expected tier or threshold, got neither")
+        return self
+
+
+class SessionCancel(Message):
+    """Ends the session now."""
+
+    type: Literal["session.cancel"]
+
+
+class Ping(Message):
+    """Answered by `pong` with the same id."""
+
+    type: Literal["ping"]
+    id: Annotated[str, Field(max_length=256)] | int
+
+
+ClientMessage = Annotated[
+    SessionStart | SourceAppend | SourceEnd | SessionUpdate | SessionCancel | Ping,
+    Field(discriminator="type"),
+]
+CLIENT: TypeAdapter[ClientMessage] = TypeAdapter(ClientMessage)
+
+# ---- server -> client
+
+
+class ServerEvent(Message):
+    """`seq` counts 1, 2, … over a connection."""
+
+    seq: int
+
+
+class Limits(Message):
+    """What this session may use. Tokens of the source include neither prompt nor end segment."""
+
+    max_source_tokens: int
+    max_output_tokens: int
+    max_message_bytes: int
+
+
+class SessionStarted(ServerEvent):
+    """The session holds a slot. `resume_token` is null while the server does not resume."""
+
+    type: Literal["session.started"] = "session.started"
+    session_id: str
+    resume_token: str | None
+    model: str
+    head: str
+    threshold: float
+    unit: Literal["word", "ms"]
+    limits: Limits
+
+
+class Write(ServerEvent):
+    """Committed text: never revised, never empty. `index` is the first token's, `count` how many tokens it took."""
+
+    type: Literal["write"] = "write"
+    text: str
+    index: int
+    count: int
+    phi: int
+    n: int
+
+
+class Read(ServerEvent):
+    """Source message `n` is dealt with: nothing more to write until more source comes."""
+
+    type: Literal["read"] = "read"
+    phi: int
+    n: int
+
+
+class Decision(ServerEvent):
+    """One decision, sent if asked for. `score` is null where the head was not asked: the write was forced."""
+
+    type: Literal["decision"] = "decision"
+    score: float | None
+    threshold: float
+    action: Literal["read", "write"]
+    phi: int
+    index: int
+    n: int
+
+
+class SessionUpdated(ServerEvent):
+    """The threshold in force from target token `from_index` on."""
+
+    type: Literal["session.updated"] = "session.updated"
+    threshold: float
+    from_index: int
+
+
+class Pong(ServerEvent):
+    """Answer to `ping`."""
+
+    type: Literal["pong"] = "pong"
+    id: str | int
+
+
+class Usage(Message):
+    """Counts of one session. `source_units` is phi at the end; `probes` counts forward passes of the newest target token."""
+
+    prompt_tokens: int
+    source_tokens: int
+    source_units: int
+    target_tokens: int
+    probes: int
+
+
+class Done(ServerEvent):
+    """The session is over and its slot is free. `rco` and `ail` are null unless the whole source was sent."""
+
+    type: Literal["done"] = "done"
+    text: str
+    reason: Literal["end", "length", "context", "stop", "cancelled", "error"]
+    usage: Usage
+    rco: float | None
+    ail: float | None
+
+
+class Error(ServerEvent):
+    """What was expected and what came. A fatal error is followed by a close."""
+
+    type: Literal["error"] = "error"
+    code: str
+    message: str
+    param: str | None = None
+    n: int | None = None
+    fatal: bool
+    retry_after: float | None = None
+
+
+AnyServerEvent = Annotated[
+    SessionStarted | Write | Read | Decision | SessionUpdated | Pong | Done | Error,
+    Field(discriminator="type"),
+]
+SERVER: TypeAdapter[AnyServerEvent] = TypeAdapter(AnyServerEvent)
+
+
+def explain(error: ValidationError) -> tuple[str, str | None]:
+    """One sentence for the first fault of a message, and the field it is about."""
+    fault = error.errors(include_url=False, include_context=False)[0]
+    where = ".".join(str(part) for part in fault["loc"] if part not in _TAGS) or None
+    got = fault["input"]
+    shown = "" if isinstance(got, dict | list) else f"; got {str(got)[:80]!r}"
+    return f"{where or 'message'}: {fault['msg']}{shown}", where
+
+
+_TAGS = {"session.start", "source.append", "source.end", "session.update", "session.cancel", "ping", "str", "HeadSpec"}
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of both directions, as committed in clients/protocol.schema.json."""
+    client = CLIENT.json_schema(ref_template="#/$defs/{model}")
+    server = SERVER.json_schema(ref_template="#/$defs/{model}", mode="serialization")
+    defs = {**client.pop("$defs"), **server.pop("$defs")}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": SUBPROTOCOL,
+        "$defs": {**defs, "ClientMessage": client, "ServerEvent": server},
+        "oneOf": [{"$ref": "#/$defs/ClientMessage"}, {"$ref": "#/$defs/ServerEvent"}],
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(json_schema(), indent=2, sort_keys=True))

@@ -1,0 +1,65 @@
+"""What a task is: a prompt with declared inputs, and flags for the controller. Knows no tokenizer, model or threshold."""
+
+import re
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from errors import MissingInputError, UnknownNameError
+
+PLACEHOLDER = re.compile(r"\{(\w+)\}")
+RCO_TARGETS = {"low": 0.65, "medium": 0.80, "high": 0.92}
+
+
+class Input(BaseModel):
+    """A text that a session gives at its start, such as `question`. Without a default it is required."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    description: str = ""
+    default: str | None = None
+
+
+class Task(BaseModel):
+    """One entry of `tasks` in proactivellm.json.
+
+    prompt:   text before the stream; `{name}` stands for an input
+    gate:     `token` asks the head for every token, `word` only for tokens that begin a word
+    forbid_end_before_source_end: a model that wants to stop early reads on instead (translation)
+    max_reads, max_writes_per_read: caps on READs in a row and on tokens a read may release; off by default
+    tier_targets: tier -> mean RCO that calibration aims at
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    prompt: str
+    inputs: dict[str, Input] = Field(default_factory=dict)
+    default_head: str = "entropy"
+    default_tier: str = "medium"
+    gate: Literal["token", "word"] = "token"
+    forbid_end_before_source_end: bool = False
+    max_output_tokens: int = Field(default=256, ge=1)
+    max_reads: int | None = Field(default=None, ge=1)
+    max_writes_per_read: int | None = Field(default=None, ge=1)
+    tier_targets: dict[str, float] = Field(default_factory=lambda: dict(RCO_TARGETS))
+
+    @model_validator(mode="after")
+    def _placeholders_are_declared(self) -> "Task":
+        for name in PLACEHOLDER.findall(self.prompt):
+            if name not in self.inputs:
+                raise ValueError(f"expected the prompt to use declared inputs ({', '.join(self.inputs) or 'none'}); got {{{name}}}")
+        return self
+
+    def render(self, inputs: Mapping[str, str], instruction: str | None = None) -> str:
+        """The prompt with its inputs filled in; `instruction` replaces the task's own text.
+
+        Raises UnknownNameError for an input that the task does not declare, MissingInputError for one without a value.
+        """
+        for name in inputs:
+            if name not in self.inputs:
+                raise UnknownNameError("input", name, self.inputs, param=f"inputs.{name}")
+        values = {name: inputs.get(name, declared.default) for name, declared in self.inputs.items()}
+        for name, value in values.items():
+            if value is None:
+                raise MissingInputError(f"expected inputs.{name} ({self.inputs[name].description or 'required'}); got none", param=f"inputs.{name}")
+        # Not str.format: an input or instruction from the wire must never reach attributes or indices of ours.
+        return PLACEHOLDER.sub(lambda match: values.get(match[1]) or match[0], instruction if instruction is not None else self.prompt)

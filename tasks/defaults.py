@@ -1,0 +1,27 @@
+"""The tasks of a model folder that declares none: general prompts that any instruction-tuned model understands."""
+
+from tasks.base import Input, Task
+
+DEFAULT_TASKS: dict[str, Task] = {
+    "translate": Task(
+        prompt="Translate the following {source_language} text into {target_language}. Reply with the translation only.\n\n",
+        inputs={
+            "source_language": Input(description="language of the source", default="English"),
+            "target_language": Input(description="language of the target", default="German"),
+        },
+        gate="word",
+        forbid_end_before_source_end=True,
+    ),
+    "answer": Task(
+        prompt="Read the passage and answer the question in a few words.\n\nQuestion: {question}\n\nPassage:\n",
+        inputs={"question": Input(description="the question to answer from the passage")},
+        default_head="attention",
+        max_output_tokens=64,
+    ),
+    "summarise": Task(
+        prompt="Summarise the following text in one or two sentences.\n\n",
+        default_head="attention",
+        forbid_end_before_source_end=True,
+        max_output_tokens=128,
+    ),
+}
