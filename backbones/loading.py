@@ -19,6 +19,7 @@ from backbones import attention
 from backbones.backbone import Backbone
 from backbones.checkpoint import CheckpointConfig, Tiers, read_config, read_tiers
 from backbones.source_codec import SourceCodec
+from backbones.target_codec import word_starts
 from backbones.template import Frame, split
 from errors import CheckpointError
 
@@ -34,6 +35,7 @@ class Checkpoint:
     backbone: Backbone
     tokenizer: Any
     codec: SourceCodec
+    word_starts: tuple[bool, ...]
     frame: Frame
     config: CheckpointConfig
     tiers: Tiers
@@ -50,6 +52,7 @@ def load(reference: str, *, dtype: Dtype = "auto", device: str = "cpu") -> Check
     model, tokenizer = _read(weights, _dtype(dtype, device))
     backbone = Backbone(model.to(device), offset=config.offset, pairs=config.attention_heads)
     frame = split(tokenizer, config.system, config.template)
+    starts = word_starts(tokenizer)
     ends = model.generation_config.eos_token_id if model.generation_config else None
     more = {ends} if isinstance(ends, int) else set(ends or ())
     return Checkpoint(
@@ -57,6 +60,8 @@ def load(reference: str, *, dtype: Dtype = "auto", device: str = "cpu") -> Check
         backbone=backbone,
         tokenizer=tokenizer,
         codec=SourceCodec(tokenizer),
+        # A model's vocabulary may be padded beyond the tokenizer's.
+        word_starts=(*starts, *[False] * (backbone.vocab_size - len(starts))),
         frame=Frame(frame.before, frame.source_end, frame.header, frame.end | more),
         config=config,
         tiers=tiers,
