@@ -1,0 +1,145 @@
+"""The READ/WRITE state machine of one session: source released, score, source ended, cancel -> actions.
+
+Pure: no torch, no I/O, no clock. phi(t) is monotone because nothing here can lower it.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Literal
+
+from engine.actions import Action, Reason
+from errors import BadStateError
+
+
+class Phase(Enum):
+    """READING waits for source, DECIDING for the score of a probe, DONE for nothing."""
+
+    READING = "reading"
+    DECIDING = "deciding"
+    DONE = "done"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What bounds the head. All caps but `max_output_tokens` are off by default; `max_lag` is in units."""
+
+    max_output_tokens: int
+    gate: Literal["token", "word"] = "token"
+    forbid_end_before_source_end: bool = False
+    max_lag: int | None = None
+    max_reads: int | None = None
+    max_writes_per_read: int | None = None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What the controller must know of the token that would be written: does it end the target, does it begin a word."""
+
+    ends: bool
+    begins_word: bool
+
+
+@dataclass
+class Controller:
+    """One session's decisions.
+
+    phi:     units released so far; trajectory: phi of each content token written
+    words:   target words begun
+    reason:  why the session is done, once it is
+    """
+
+    rules: Rules
+    threshold: float
+    phase: Phase = Phase.READING
+    phi: int = 0
+    source_ended: bool = False
+    trajectory: list[int] = field(default_factory=list)
+    words: int = 0
+    reason: Reason | None = None
+    _reads: int = 0
+    _writes_since_read: int = 0
+
+    def release(self, units: int) -> bool:
+        """`units` more are visible. True if that opens a decision point: an append that completes no unit does not."""
+        self._expect(Phase.READING, "source")
+        if self.source_ended:
+            raise BadStateError("expected no source after the source end")
+        if units < 0:
+            raise BadStateError(f"expected units to be released, got {units}")
+        self.phi += units
+        if units:
+            self.phase = Phase.DECIDING
+        return units > 0
+
+    def end_source(self, units: int = 0) -> None:
+        """The source is complete, with `units` that only its end released: from here on every decision is WRITE."""
+        self.release(units)
+        self.source_ended = True
+        self.phase = Phase.DECIDING
+
+    @property
+    def must_write(self) -> bool:
+        """True if the head is not asked: the source has ended, has run `max_lag` ahead, or was read `max_reads` times in a row."""
+        return self.source_ended or self._at(self.lag, self.rules.max_lag) or self._at(self._reads, self.rules.max_reads)
+
+    @property
+    def may_end(self) -> bool:
+        """False while the task forbids an end of the target."""
+        return self.source_ended or not self.rules.forbid_end_before_source_end
+
+    @property
+    def lag(self) -> int:
+        """Units released since the last one that a written token saw."""
+        return self.phi - (self.trajectory[-1] if self.trajectory else 0)
+
+    def decide(self, score: float | None, candidate: Candidate) -> tuple[Action, float | None]:
+        """The action, and the score where it was what decided.
+
+        Order: the source end writes; a forbidden end and the cap on writes read; a begun word and the caps on reading write;
+        then the head. `score` may be None where it is not needed.
+        """
+        self._expect(Phase.DECIDING, "a decision")
+        if self.source_ended:
+            return self._write(candidate), None
+        if (candidate.ends and not self.may_end) or self._at(self._writes_since_read, self.rules.max_writes_per_read):
+            return self._read(), None
+        if self.must_write or self.finishes_word(candidate):
+            return self._write(candidate), None
+        if score is None:
+            raise BadStateError("expected a score, as nothing forces this decision; got None")
+        return (self._write(candidate) if score >= self.threshold else self._read()), score
+
+    def finishes_word(self, candidate: Candidate) -> bool:
+        """True if the word gate lets the token pass: its word has begun already."""
+        return self.rules.gate == "word" and bool(self.trajectory) and not candidate.begins_word and not candidate.ends
+
+    def finish(self, reason: Reason) -> None:
+        """Ends the session in whatever phase it is. The first reason stands."""
+        if self.phase is not Phase.DONE:
+            self.phase, self.reason = Phase.DONE, reason
+
+    def _read(self) -> Action:
+        self.phase = Phase.READING
+        self._reads += 1
+        self._writes_since_read = 0
+        return "read"
+
+    def _write(self, candidate: Candidate) -> Action:
+        self._reads = 0
+        if candidate.ends:
+            self.finish("end")
+            return "write"
+        self.trajectory.append(self.phi)
+        self.words += candidate.begins_word
+        self._writes_since_read += 1
+        if len(self.trajectory) == self.rules.max_output_tokens:
+            self.finish("length")
+        return "write"
+
+    def _expect(self, phase: Phase, what: str) -> None:
+        if self.phase is not phase:
+            raise BadStateError(f"expected {what} only while {phase.value}; the session is {self.phase.value}")
+
+    @staticmethod
+    def _at(count: int, cap: int | None) -> bool:
+        return cap is not None and count >= cap

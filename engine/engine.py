@@ -1,0 +1,128 @@
+"""The engine: sessions share one frozen model, tick by tick: schedule, forward, score, decide, commit, emit.
+
+Runs in one thread and knows no event loop, no socket and no clock.
+"""
+
+from dataclasses import dataclass
+
+from backbones.loading import Checkpoint
+from backbones.slots import KVSlots
+from engine.actions import Event
+from engine.request import Request, Settings, resolve
+from engine.runner import Probe, Runner, remember
+from engine.scheduler import Scheduler
+from engine.session import Session
+from errors import CheckpointError, InvalidValueError, PromptTooLongError
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """kv_memory: bytes for keys and values; slot_length: tokens a slot (prompt, source, target); tick_tokens: budget of one tick."""
+
+    kv_memory: int = 1 << 30
+    slot_length: int = 2048
+    tick_tokens: int = 256
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What the byte budget came to."""
+
+    slots: int
+    slot_length: int
+    slot_bytes: int
+
+
+class Engine:
+    """All sessions of one model. Raises CheckpointError or InvalidValueError where model and budget do not go together."""
+
+    def __init__(self, checkpoint: Checkpoint, config: EngineConfig | None = None) -> None:
+        config = config or EngineConfig()
+        backbone = checkpoint.backbone
+        length = min(config.slot_length, backbone.max_positions - backbone.offset)
+        if length < 2:
+            raise CheckpointError(f"expected an offset below {backbone.max_positions} positions, got {backbone.offset}", param="offset")
+        slot_bytes = length * backbone.shape.bytes_per_row()
+        count = KVSlots.count_within(backbone.shape, config.kv_memory, length)
+        if count < 1:
+            raise InvalidValueError(
+                f"expected kv_memory to hold at least one slot of {length} tokens ({slot_bytes:,} bytes); got {config.kv_memory:,}",
+                param="kv_memory",
+            )
+        self.checkpoint = checkpoint
+        self.capacity = Capacity(count, length, slot_bytes)
+        # At least two tokens for every session: one of source and one probe, so that nobody waits for a tick.
+        self.scheduler: Scheduler[Session] = Scheduler(max(config.tick_tokens, 2 * count, 4))
+        self.runner = Runner(backbone, backbone.slots(count=count, length=length))
+        self._sessions: dict[Session, None] = {}
+
+    @property
+    def sessions(self) -> list[Session]:
+        """Sessions that hold a slot."""
+        return list(self._sessions)
+
+    @property
+    def free_slots(self) -> int:
+        """Slots that nobody holds."""
+        return self.runner.slots.free
+
+    @property
+    def busy(self) -> bool:
+        """True if a tick would do something."""
+        return any(s.pending or s.wants_probe for s in self._sessions)
+
+    def open(self, request: Request) -> Session:
+        """Starts a session. Raises NoCapacityError, PromptTooLongError, or what `resolve` raises; no slot is held then."""
+        settings = resolve(self.checkpoint, request)
+        target = self._target_capacity(settings)
+        session = Session(self.checkpoint, settings, self.runner.slots.acquire(target))
+        self._sessions[session] = None
+        return session
+
+    def source_capacity(self, session: Session) -> int:
+        """Tokens of the stream that fit into the session's slot."""
+        return session.region.source_capacity - len(session.settings.prefix) - len(self.checkpoint.frame.source_end)
+
+    def close(self, session: Session) -> None:
+        """Frees the session's slot, whatever ended it. Idempotent."""
+        if session in self._sessions:
+            del self._sessions[session]
+            self.runner.slots.release(session.region)
+
+    def step(self) -> list[tuple[Session, Event]]:
+        """One tick. Returns what happened, in order within each session; sessions that are done have given their slots back."""
+        turns = self.scheduler.schedule(self._sessions)
+        probes = self.runner.forward(turns)
+        self.runner.score(probes)
+        for probe in probes:
+            self._decide_and_commit(probe)
+        return self.emit()
+
+    def emit(self) -> list[tuple[Session, Event]]:
+        """Events since the last call; a message may cause some without a tick."""
+        events = [(session, event) for session in self._sessions for event in session.events]
+        for session in self.sessions:
+            session.events.clear()
+            if session.done:
+                self.close(session)
+        return events
+
+    @staticmethod
+    def _decide_and_commit(probe: Probe) -> None:
+        if probe.error is not None:
+            probe.session.fail(probe.error)
+        elif probe.session.decide(probe.score, probe.token):
+            remember(probe)
+
+    def _target_capacity(self, settings: Settings) -> int:
+        """Rows of header and target; the last token that may be written needs none."""
+        frame, length = self.checkpoint.frame, self.capacity.slot_length
+        target = len(frame.header) + settings.rules.max_output_tokens - 1
+        needed = len(settings.prefix) + len(frame.source_end) + target + 1
+        if needed > length:
+            raise PromptTooLongError(
+                f"expected prompt, target and at least one source token within {length} tokens; got a prompt of {len(settings.prefix)} "
+                f"and max_output_tokens {settings.rules.max_output_tokens}, which need {needed}",
+                param="inputs",
+            )
+        return target

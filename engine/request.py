@@ -1,0 +1,106 @@
+"""From what a client asks for to what a session runs with; every name is checked against the checkpoint here.
+
+Knows the checkpoint's tasks and tiers; knows nothing of slots, ticks or the wire.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import heads
+from backbones.loading import Checkpoint
+from engine.controller import Rules
+from errors import InvalidValueError, UnknownNameError
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Temperature 0 is greedy."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Request:
+    """A session as it is asked for. None leaves the choice to the checkpoint's task."""
+
+    task: str
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    instruction: str | None = None
+    head: str | None = None
+    head_params: Mapping[str, Any] = field(default_factory=dict)
+    tier: str | None = None
+    threshold: float | None = None
+    max_lag: int | None = None
+    max_output_tokens: int | None = None
+    stop: Sequence[str] = ()
+    sampling: Sampling = Sampling()
+    decisions: bool = False
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A session as it will run. `prefix` are the token ids before the stream."""
+
+    task: str
+    prefix: tuple[int, ...]
+    head_name: str
+    head: heads.DecisionHead
+    threshold: float
+    rules: Rules
+    stop: tuple[str, ...]
+    sampling: Sampling
+    decisions: bool
+
+
+def resolve(checkpoint: Checkpoint, request: Request) -> Settings:
+    """Raises UnknownNameError (task, head, tier, input), MissingInputError or InvalidValueError, naming the field."""
+    tasks = checkpoint.config.tasks
+    if request.task not in tasks:
+        raise UnknownNameError("task", request.task, tasks)
+    task = tasks[request.task]
+    head_name = request.head or task.default_head
+    head = heads.create(head_name, **request.head_params)
+    prompt = checkpoint.codec.encode(task.render(request.inputs, request.instruction)).tokens
+    return Settings(
+        task=request.task,
+        prefix=checkpoint.frame.before + prompt,
+        head_name=head_name,
+        head=head,
+        threshold=_threshold(checkpoint, request.task, head_name, head, request.tier, request.threshold),
+        rules=Rules(
+            max_output_tokens=request.max_output_tokens or task.max_output_tokens,
+            gate=task.gate,
+            forbid_end_before_source_end=task.forbid_end_before_source_end,
+            max_lag=request.max_lag,
+            max_reads=task.max_reads,
+            max_writes_per_read=task.max_writes_per_read,
+        ),
+        stop=tuple(request.stop),
+        sampling=request.sampling,
+        decisions=request.decisions,
+    )
+
+
+def threshold(checkpoint: Checkpoint, settings: Settings, *, tier: str | None, value: float | None) -> float:
+    """The threshold that a running session changes to. Raises UnknownNameError with the tiers of its task and head."""
+    return _threshold(checkpoint, settings.task, settings.head_name, settings.head, tier, value)
+
+
+def _threshold(
+    checkpoint: Checkpoint, task: str, head_name: str, head: heads.DecisionHead, tier: str | None, value: float | None
+) -> float:
+    """The threshold of a tier, or `value`; with neither, the task's default tier, or the head's default where it has no tiers."""
+    if tier is not None and value is not None:
+        raise InvalidValueError("expected tier or threshold, got both", param="tier")
+    if value is not None:
+        return value
+    tiers = checkpoint.tiers.get(task, {}).get(head_name, {})
+    if tier is None:
+        default = tiers.get(checkpoint.config.tasks[task].default_tier)
+        return default.threshold if default else head.default_threshold
+    if tier not in tiers:
+        raise UnknownNameError("tier", tier, tiers)
+    return tiers[tier].threshold

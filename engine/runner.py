@@ -1,0 +1,160 @@
+"""Runs the turns of a tick through the backbone and turns its outputs into signals, scores and candidate tokens.
+
+Knows sessions' rows and heads' needs; decides nothing.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import log
+from random import Random
+
+import torch
+
+from backbones.backbone import Backbone
+from backbones.layout import SourceRun, TargetRow
+from backbones.slots import KVSlots
+from engine.request import Sampling
+from engine.scheduler import Turn
+from engine.session import Session
+from errors import ProactiveError, SignalError
+from heads import DecisionHead, Signals, checked_scores
+
+
+@dataclass
+class Probe:
+    """A probe's outcome: the token that would be written next, what the head needs, then its score.
+
+    attention: [phi], or None; entropy in nats, or None; `error` instead of a score where the signals are no numbers
+    """
+
+    session: Session
+    token: int
+    entropy: float | None
+    attention: torch.Tensor | None
+    score: float | None = None
+    error: ProactiveError | None = None
+
+
+class Runner:
+    """One backbone and its slots."""
+
+    def __init__(self, backbone: Backbone, slots: KVSlots) -> None:
+        self.backbone, self.slots = backbone, slots
+
+    def forward(self, turns: Sequence[Turn[Session]]) -> list[Probe]:
+        """One pass over everything that the turns ask for; none if nothing is asked."""
+        if not turns:
+            return []
+        runs: list[SourceRun] = []
+        rows: list[TargetRow] = []
+        probing = [turn.session for turn in turns if turn.probe]
+        for turn in turns:
+            run, header = turn.session.feed(turn.count)
+            runs.extend([run] if run else [])
+            rows.extend(header)
+        rows.extend(s.probe(attention="attention" in s.settings.head.needs) for s in probing)
+        out = self.backbone.forward(self.slots, runs, rows)
+        return self._probes(probing, out.logits, out.attention) if probing else []
+
+    @torch.inference_mode()
+    def _probes(self, sessions: Sequence[Session], logits: torch.Tensor, attention: dict[int, torch.Tensor]) -> list[Probe]:
+        best, greedy = (found.tolist() for found in logits.max(dim=-1))
+        wanted = any("entropy" in s.settings.head.needs for s in sessions)
+        entropies = entropy(logits).tolist() if wanted else [None] * len(sessions)
+        probes = []
+        for i, session in enumerate(sessions):
+            probe = Probe(session, greedy[i], entropies[i], attention.get(i))
+            if best[i] != best[i]:
+                probe.error = SignalError("expected finite logits, got NaN from the model")
+            elif session.settings.sampling.temperature > 0 or self._end_is_barred(session, greedy[i]):
+                probe.token = _choose(logits[i], session)
+            probes.append(probe)
+        return probes
+
+    @staticmethod
+    def _end_is_barred(session: Session, token: int) -> bool:
+        """True if a write is forced where the task forbids the end: the best token that is no end is written instead."""
+        control = session.controller
+        return token in session.end_tokens and control.must_write and not control.may_end
+
+    def score(self, probes: Sequence[Probe]) -> None:
+        """Asks each head once, about all of its probes. A head that fails fails its own sessions only."""
+        by_head: dict[DecisionHead, list[Probe]] = defaultdict(list)
+        for probe in probes:
+            if probe.error is None:
+                by_head[probe.session.settings.head].append(probe)
+        for head, group in by_head.items():
+            try:
+                scores = checked_scores(head, signals(head, group, self.backbone.vocab_size))
+            except ProactiveError as error:
+                for probe in group:
+                    probe.error = error
+            else:
+                for probe, value in zip(group, scores, strict=True):
+                    probe.score = value
+
+    def canary(self) -> None:
+        """One token through the model into the scratch row: does the device still work?"""
+        self.backbone.forward(self.slots, [SourceRun(self.slots.scratch, 0, [0])], [])
+
+
+def signals(head: DecisionHead, probes: Sequence[Probe], vocab_size: int) -> Signals:
+    """What the head needs of B probes, padded to the largest phi."""
+    sessions = [probe.session for probe in probes]
+    phi = torch.tensor([s.controller.phi for s in sessions])
+    return Signals(
+        phi=phi,
+        written=torch.tensor([s.words_before(s.candidate(p.token)) for s, p in zip(sessions, probes, strict=True)]),
+        log_vocab=log(vocab_size),
+        entropy=torch.tensor([p.entropy for p in probes]) if "entropy" in head.needs else None,
+        attention=_padded([p.attention for p in probes], int(phi.max())) if "attention" in head.needs else None,
+        history=_padded([s.history for s in sessions], int(phi.max())) if "history" in head.needs else None,
+        committed=torch.tensor([len(s.controller.trajectory) for s in sessions]) if "history" in head.needs else None,
+    )
+
+
+def remember(probe: Probe) -> None:
+    """Adds a written token's attention to its session's history, for heads that average over the target."""
+    if probe.attention is not None and "history" in probe.session.settings.head.needs:
+        before = probe.session.history
+        probe.session.history = probe.attention.clone()
+        probe.session.history[: len(before)] += before
+
+
+def entropy(logits: torch.Tensor) -> torch.Tensor:
+    """[P, V] -> [P], nats, float32: H(P) = -sum P log P (ProactiveLLM, "entropy-driven head")."""
+    log_p = logits.float().log_softmax(dim=-1)
+    return -(log_p.exp() * log_p.clamp_min(-1e4)).sum(dim=-1)
+
+
+def _padded(rows: Sequence[torch.Tensor | None], width: int) -> torch.Tensor:
+    out = torch.zeros(len(rows), width)
+    for i, row in enumerate(rows):
+        if row is not None:
+            out[i, : len(row)] = row
+    return out
+
+
+def _choose(logits: torch.Tensor, session: Session) -> int:
+    """One token of a session that samples, or that may not end: see `sample`."""
+    control, sampling = session.controller, session.settings.sampling
+    scores = logits.float().clone()
+    if control.must_write and not control.may_end:
+        scores[list(session.end_tokens)] = float("-inf")
+    if sampling.temperature == 0:
+        return int(scores.argmax())
+    return sample(scores, sampling, len(control.trajectory))
+
+
+def sample(logits: torch.Tensor, sampling: Sampling, index: int) -> int:
+    """Draws target token `index` from [V] logits by inverting the distribution at a number that only seed and index decide.
+
+    So a READ consumes no randomness: however often a token is probed, its number is the same.
+    """
+    p, order = (logits / sampling.temperature).softmax(dim=-1).sort(descending=True, stable=True)
+    before = p.cumsum(dim=-1) - p
+    p = p.masked_fill(before >= sampling.top_p, 0.0)
+    total = p.cumsum(dim=-1)
+    u = Random(f"{sampling.seed}:{index}").random() * float(total[-1])  # noqa: S311 (text, not secrets)
+    return int(order[min(int(torch.searchsorted(total, u, right=True)), int((p > 0).sum()) - 1)])
