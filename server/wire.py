@@ -235,6 +235,15 @@ def explain(error: ValidationError) -> tuple[str, str | None]:
     return f"{where or 'message'}: {fault['msg']}{shown}", where
 
 
+def is_start_or_update(frame: str) -> bool:
+    """True for a frame that can be read at all and whose `type` is one of the two messages that may fail without harm."""
+    try:
+        message = json.loads(frame)
+    except ValueError:
+        return False
+    return isinstance(message, dict) and message.get("type") in ("session.start", "session.update")
+
+
 _TAGS = {"session.start", "source.append", "source.end", "session.update", "session.cancel", "ping", "str", "HeadSpec"}
 
 

@@ -1,0 +1,86 @@
+"""The FastAPI application: `/v1/stream`, `/v1/models`, health and metrics. Wires the parts together and holds no logic of its own."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Response, WebSocket
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from engine.engine import Engine
+from heads import known
+from server import wire
+from server.config import ServerConfig
+from server.connection import Connection
+from server.metrics import Metrics
+from server.worker import Loader, Worker, load_checkpoint
+
+
+def create_app(config: ServerConfig, loader: Loader = load_checkpoint) -> FastAPI:
+    """The application; its worker starts and stops with the lifespan. `app.state.worker` is there for the process and for tests."""
+    metrics = Metrics()
+    worker = Worker(config, metrics, loader)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        worker.start()
+        try:
+            yield
+        finally:
+            worker.stop()
+
+    app = FastAPI(title="ProactiveLLM", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    app.state.worker = worker
+
+    @app.websocket("/v1/stream")
+    async def stream(socket: WebSocket) -> None:
+        offered = socket.scope.get("subprotocols", [])
+        await socket.accept(subprotocol=wire.SUBPROTOCOL if wire.SUBPROTOCOL in offered else None)
+        with metrics.connections.track_inprogress():
+            await Connection(socket, worker, config, metrics).serve()
+
+    @app.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/readyz")
+    async def readyz() -> JSONResponse:
+        if worker.ready:
+            return JSONResponse({"status": "ready"})
+        why = "loading" if worker.loading and worker.failed is None else "failed" if worker.failed else "stalled"
+        return JSONResponse({"status": why}, status_code=503)
+
+    @app.get("/metrics")
+    async def prometheus() -> Response:
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/v1/models")
+    async def models() -> dict[str, Any]:
+        return {"object": "list", "heads": sorted(known()), "data": [describe(name, engine) for name, engine in worker.engines.items()]}
+
+    return app
+
+
+def describe(name: str, engine: Engine) -> dict[str, Any]:
+    """One model as `/v1/models` shows it: its tasks with inputs and tiers, and what a slot holds."""
+    checkpoint = engine.checkpoint
+    return {
+        "id": name,
+        "object": "model",
+        "unit": checkpoint.config.unit,
+        "slots": engine.capacity.slots,
+        "slot_length": engine.capacity.slot_length,
+        "tasks": {
+            task: {
+                "inputs": {key: {"description": declared.description, "default": declared.default} for key, declared in spec.inputs.items()},
+                "default_head": spec.default_head,
+                "default_tier": spec.default_tier,
+                "tiers": {
+                    head: {tier: value.model_dump() for tier, value in tiers.items()}
+                    for head, tiers in checkpoint.tiers.get(task, {}).items()
+                },
+            }
+            for task, spec in checkpoint.config.tasks.items()
+        },
+    }

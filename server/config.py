@@ -1,0 +1,79 @@
+"""Settings of the server: flags, environment (PROACTIVELLM_*) and a TOML file, in that order of precedence.
+
+Knows names, types and defaults; opens nothing.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from errors import InvalidValueError
+
+DEFAULT_MODEL = "checkpoints/smollm2"
+_UNITS = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
+
+
+def parse_bytes(value: str | int) -> int:
+    """`512MiB`, `2GB` or a plain number, in bytes. Raises ValueError."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", str(value))
+    if not match or match[2].lower() not in _UNITS:
+        raise ValueError(f"expected a number of bytes such as 512MiB or 2GB, got {value!r}")
+    return int(float(match[1]) * _UNITS[match[2].lower()])
+
+
+def _models(value: object) -> object:
+    """An environment variable holds several models with commas between them."""
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+def _some(value: list[str]) -> list[str]:
+    if not all(value) or not value:
+        raise ValueError("expected at least one model")
+    return value
+
+
+class ServerConfig(BaseSettings):
+    """What an operator may set. Sizes of queues are per connection."""
+
+    model_config = SettingsConfigDict(env_prefix="PROACTIVELLM_", extra="forbid", frozen=True)
+
+    model: Annotated[list[str], NoDecode, BeforeValidator(_models), AfterValidator(_some)] = [DEFAULT_MODEL]
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    insecure: bool = Field(default=False, description="allow an address beyond loopback although there are no keys")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    device: str = "cpu"
+    threads: int | None = Field(default=None, ge=1, description="torch threads; default: torch's own choice")
+    kv_memory: Annotated[int, BeforeValidator(parse_bytes)] = Field(default=1 << 30, ge=1, description="bytes for keys and values, per model")
+    slot_length: int = Field(default=2048, ge=2, description="tokens a session may hold: prompt, source and target")
+    tick_tokens: int = Field(default=256, ge=4, description="tokens of one forward pass")
+    max_message_bytes: int = Field(default=64 << 10, ge=1024, description="largest text frame")
+    max_queued_messages: int = Field(default=64, ge=1, description="source messages that may wait; then the socket is not read")
+    max_queued_events: int = Field(default=1024, ge=8, description="events that may wait for a slow client; then it is closed")
+    send_buffer: int = Field(default=256 << 10, ge=4096, description="bytes of the kernel's send buffer for one socket")
+    idle_seconds: float = Field(default=300.0, gt=0, description="a connection that sends nothing for so long is closed")
+    canary_seconds: float = Field(default=2.0, gt=0, description="an idle model is tried that often; /readyz allows five times that")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, env_settings: PydanticBaseSettingsSource, **_: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, then environment, then the file: what is closest to the command wins."""
+        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls))
+
+
+def read_config(file: Path | None = None, **flags: Any) -> ServerConfig:
+    """The settings in force. Raises InvalidValueError for a file that is not there, pydantic's ValidationError for a value."""
+    if file is None:
+        return ServerConfig(**flags)
+    if not file.is_file():
+        raise InvalidValueError(f"expected a TOML file at {file}, found none", param="config")
+
+    class FromFile(ServerConfig):
+        model_config = SettingsConfigDict(toml_file=file)
+
+    return FromFile(**flags)

@@ -1,0 +1,71 @@
+"""Engine events to wire events, wire requests to engine requests. Knows both vocabularies and nothing that moves."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from engine import actions
+from engine.request import Request, Sampling
+from errors import NoCapacityError, ProactiveError
+from server import wire
+
+# Errors that end the connection, by code: their close codes (clients/protocol.md has the table with what to do).
+CLOSE_CODES: Mapping[str, int] = {
+    "bad_message": 4400,
+    "idle": 4408,
+    "too_large": 4413,
+    "slow_reader": 4430,
+    "no_capacity": 1013,
+    "not_ready": 1013,
+    "shutting_down": 1012,
+    "worker_failed": 1011,
+}
+
+
+def to_request(start: wire.SessionStart) -> Request:
+    """What a `session.start` asks of the engine."""
+    params: dict[str, object] = {}
+    name = start.head
+    if isinstance(name, wire.HeadSpec):
+        params = dict(name.model_extra or {})
+        name = name.name
+    return Request(
+        task=start.task,
+        inputs=start.inputs,
+        instruction=start.instruction,
+        head=name,
+        head_params=params,
+        tier=start.tier,
+        threshold=start.threshold,
+        max_lag=start.max_lag,
+        max_output_tokens=start.max_output_tokens,
+        stop=start.stop,
+        sampling=Sampling(**start.sampling.model_dump()),
+        decisions="decision" in start.include,
+    )
+
+
+def to_wire(event: actions.Event, seq: int) -> wire.ServerEvent:
+    """A session's event as it goes over the wire."""
+    match event:
+        case actions.Write():
+            return wire.Write(seq=seq, **vars(event))
+        case actions.Read():
+            return wire.Read(seq=seq, **vars(event))
+        case actions.Decision():
+            score = event.score if event.score is None or abs(event.score) != float("inf") else None
+            return wire.Decision(seq=seq, **{**vars(event), "score": score})
+        case actions.Updated():
+            return wire.SessionUpdated(seq=seq, **vars(event))
+        case actions.Done():
+            return wire.Done(seq=seq, **{**vars(event), "usage": wire.Usage(**asdict(event.usage))})
+        case actions.Failure():
+            return to_error(event.error, seq, n=event.n)
+
+
+def to_error(error: ProactiveError, seq: int, *, n: int | None = None, fatal: bool | None = None) -> wire.Error:
+    """An error event; whether it is fatal follows from its code unless `fatal` says so."""
+    fatal = error.code in CLOSE_CODES if fatal is None else fatal
+    retry = error.retry_after if isinstance(error, NoCapacityError) else None
+    return wire.Error(
+        seq=seq, code=error.code, message=error.message, param=error.param, n=n or None, fatal=fatal, retry_after=retry
+    )
