@@ -19,7 +19,7 @@ NAME = "proactive_slots"
 Heads = Mapping[int, torch.Tensor]
 
 
-def attend(
+def attend(  # noqa: PLR0913 (the interface is transformers')
     module: torch.nn.Module,
     query: torch.Tensor,  # [1, H, N, d]
     key: torch.Tensor,  # [1, KV, N, d]
@@ -108,5 +108,5 @@ def _no_mask(*_: Any, **__: Any) -> None:
     """Visibility is in the layout's slices; transformers need not build a mask."""
 
 
-AttentionInterface.register(NAME, attend)  # type: ignore[no-untyped-call]
-AttentionMaskInterface.register(NAME, _no_mask)  # type: ignore[no-untyped-call]
+AttentionInterface.register(NAME, attend)
+AttentionMaskInterface.register(NAME, _no_mask)

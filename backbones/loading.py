@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging as transformers_logging
 
 from backbones import attention
 from backbones.backbone import Backbone
@@ -136,7 +137,7 @@ def _convert(gguf: Path, folder: Path) -> None:
     # transformers refuses to save a model that came from GGUF, so its weights go into a plain one.
     config = read.config
     del config.quantization_config
-    plain = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    plain = AutoModelForCausalLM.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
     plain.load_state_dict(read.state_dict())
     plain.to(torch.bfloat16).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -144,6 +145,7 @@ def _convert(gguf: Path, folder: Path) -> None:
 
 
 def _read(weights: str, dtype: torch.dtype) -> tuple[Any, Any]:
+    transformers_logging.disable_progress_bar()  # it would be torn up by the server's own log lines
     try:
         config = AutoConfig.from_pretrained(weights)
         model = AutoModelForCausalLM.from_pretrained(
@@ -160,5 +162,8 @@ def _dtype(name: Dtype, device: str) -> torch.dtype:
     if name != "auto":
         chosen: torch.dtype = getattr(torch, name)
         return chosen
-    native = torch.cuda.is_bf16_supported() if device.startswith("cuda") else torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return torch.bfloat16 if native else torch.float32
+    return torch.bfloat16 if _bfloat16_is_native(device) else torch.float32
+
+
+def _bfloat16_is_native(device: str) -> bool:
+    return torch.cuda.is_bf16_supported() if device.startswith("cuda") else bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -1,0 +1,1 @@
+"""The command `proactivellm`. Alone may import everything."""

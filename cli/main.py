@@ -23,7 +23,7 @@ def _root() -> None:
 
 
 @app.command()
-def serve(
+def serve(  # noqa: PLR0913, PLR0917 (one a flag)
     model: Annotated[
         list[str] | None,
         typer.Option(help="Folder, .gguf file or hub name; repeat for several. [default: checkpoints/smollm2]", show_default=False),
@@ -38,9 +38,7 @@ def serve(
         int | None, typer.Option(help="Tokens a session may hold: prompt, source and target. [default: 2048]", show_default=False)
     ] = None,
     tick_tokens: Annotated[int | None, typer.Option(help="Tokens of one forward pass. [default: 256]", show_default=False)] = None,
-    dtype: Annotated[
-        str | None, typer.Option(help="auto, float32, bfloat16 or float16. [default: auto]", show_default=False)
-    ] = None,
+    dtype: Annotated[str | None, typer.Option(help="auto, float32, bfloat16 or float16. [default: auto]", show_default=False)] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, … [default: cpu]", show_default=False)] = None,
     threads: Annotated[int | None, typer.Option(help="Threads for torch. [default: torch's choice]", show_default=False)] = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Bind beyond loopback although there are no keys.")] = False,

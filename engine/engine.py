@@ -75,7 +75,12 @@ class Engine:
         """Starts a session. Raises NoCapacityError, PromptTooLongError, or what `resolve` raises; no slot is held then."""
         settings = resolve(self.checkpoint, request)
         target = self._target_capacity(settings)
-        session = Session(self.checkpoint, settings, self.runner.slots.acquire(target))
+        region = self.runner.slots.acquire(target)
+        try:
+            session = Session(self.checkpoint, settings, region)
+        except BaseException:
+            self.runner.slots.release(region)
+            raise
         self._sessions[session] = None
         return session
 

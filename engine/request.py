@@ -89,9 +89,7 @@ def threshold(checkpoint: Checkpoint, settings: Settings, *, tier: str | None, v
     return _threshold(checkpoint, settings.task, settings.head_name, settings.head, tier, value)
 
 
-def _threshold(
-    checkpoint: Checkpoint, task: str, head_name: str, head: heads.DecisionHead, tier: str | None, value: float | None
-) -> float:
+def _threshold(checkpoint: Checkpoint, task: str, head_name: str, head: heads.DecisionHead, tier: str | None, value: float | None) -> float:
     """The threshold of a tier, or `value`; with neither, the task's default tier, or the head's default where it has no tiers."""
     if tier is not None and value is not None:
         raise InvalidValueError("expected tier or threshold, got both", param="tier")

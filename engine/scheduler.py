@@ -11,7 +11,7 @@ from errors import InvalidValueError
 
 
 class Schedulable(Protocol):
-    """What the scheduler reads of a session, and the one thing it writes."""
+    """What the scheduler reads of a session, and the one thing it writes: the number of its last turn, negative before the first."""
 
     served: int
 
@@ -45,12 +45,15 @@ class Scheduler(Generic[S]):
         if budget < 4:
             raise InvalidValueError(f"expected a tick of at least 4 tokens, got {budget}")
         self.budget = budget
-        self._tick = 0
+        self._turns = 0
 
     def schedule(self, sessions: Iterable[S]) -> list[Turn[S]]:
         """The turns of the next tick; empty if nobody has work. Every session with work gets a turn within a bounded number of ticks."""
-        self._tick += 1
-        ready = sorted((s for s in sessions if s.pending or s.wants_probe), key=lambda s: s.served)
+        ready = [s for s in sessions if s.pending or s.wants_probe]
+        for session in ready:
+            if session.served < 0:  # new ones queue up at the end, or a flow of them would starve the rest
+                session.served = self._turns
+        ready.sort(key=lambda s: s.served)
         long = [s for s in ready if s.pending > self.budget // 4]
         short = [s for s in ready if s.pending <= self.budget // 4]
         # Probes go first, but a full house of them must not starve a prefill for ever: a quarter is kept for it.
@@ -66,5 +69,6 @@ class Scheduler(Generic[S]):
                 left -= count
                 turns.append(Turn(session, count, probe=False))
         for turn in turns:
-            turn.session.served = self._tick
+            self._turns += 1
+            turn.session.served = self._turns
         return turns

@@ -30,7 +30,7 @@ class Session:
         self.settings, self.region = settings, region
         self.controller = Controller(settings.rules, settings.threshold)
         self.events: list[Event] = []
-        self.served = -1  # tick of the last turn; the scheduler's
+        self.served = -1  # the scheduler's
         self.history = torch.zeros(0)  # [U] attention summed over committed tokens, for heads that need it
         self.word_starts = checkpoint.word_starts  # [V]
         self._frame = checkpoint.frame
@@ -88,10 +88,10 @@ class Session:
                 self.events.append(Updated(message.threshold, len(self.controller.trajectory)))
                 continue
             self._n += 1
-            if isinstance(message, Append):
-                self._append(message.text)
-            else:
-                self._end()
+            try:
+                self._append(message.text) if isinstance(message, Append) else self._end()
+            except ProactiveError as error:
+                self.fail(error)
 
     def _append(self, text: str) -> None:
         released = self._stream.append(text)

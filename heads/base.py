@@ -5,6 +5,7 @@ Knows neither thresholds nor actions: the controller compares. Heads are pure fu
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import isnan
 from typing import Literal, Protocol
 
 import torch
@@ -63,13 +64,18 @@ def required(signal: torch.Tensor | None, name: Need) -> torch.Tensor:
 
 
 def checked_scores(head: DecisionHead, signals: Signals) -> list[float]:
-    """The head's scores as floats. Raises SignalError on a wrong shape or on NaN, which would silently mean READ for ever."""
-    scores = head.score(signals).float()
+    """The head's scores as floats. Raises SignalError on any failure, a wrong shape, or NaN, which would silently mean READ for ever."""
+    try:
+        scores = head.score(signals).float()
+    except SignalError:
+        raise
+    except Exception as error:  # a third party's head must not take the engine down with it
+        raise SignalError(f"expected scores, got {type(error).__name__} from {head}: {error}") from error
     expected = (signals.phi.shape[0],)
     if tuple(scores.shape) != expected:
         raise SignalError(f"expected scores of shape {expected}, got {tuple(scores.shape)} from {head}")
     values: list[float] = scores.tolist()
-    if any(value != value for value in values):
+    if any(isnan(value) for value in values):
         raise SignalError(f"expected finite scores, got NaN from {head}")
     return values
 

@@ -73,7 +73,9 @@ def describe(name: str, engine: Engine) -> dict[str, Any]:
         "slot_length": engine.capacity.slot_length,
         "tasks": {
             task: {
-                "inputs": {key: {"description": declared.description, "default": declared.default} for key, declared in spec.inputs.items()},
+                "inputs": {
+                    key: {"description": declared.description, "default": declared.default} for key, declared in spec.inputs.items()
+                },
                 "default_head": spec.default_head,
                 "default_tier": spec.default_tier,
                 "tiers": {

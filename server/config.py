@@ -47,7 +47,7 @@ class ServerConfig(BaseSettings):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: str = "cpu"
     threads: int | None = Field(default=None, ge=1, description="torch threads; default: torch's own choice")
-    kv_memory: Annotated[int, BeforeValidator(parse_bytes)] = Field(default=1 << 30, ge=1, description="bytes for keys and values, per model")
+    kv_memory: Annotated[int, BeforeValidator(parse_bytes)] = Field(default=1 << 30, ge=1, description="bytes for keys and values, a model")
     slot_length: int = Field(default=2048, ge=2, description="tokens a session may hold: prompt, source and target")
     tick_tokens: int = Field(default=256, ge=4, description="tokens of one forward pass")
     max_message_bytes: int = Field(default=64 << 10, ge=1024, description="largest text frame")
@@ -60,7 +60,12 @@ class ServerConfig(BaseSettings):
 
     @classmethod
     def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, env_settings: PydanticBaseSettingsSource, **_: Any
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Flags, then environment, then the file: what is closest to the command wins."""
         return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls))

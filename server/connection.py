@@ -7,12 +7,13 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import structlog
 from fastapi import WebSocket, WebSocketDisconnect
 from pydantic import ValidationError
 
-from engine.actions import Append, Done, End, Read
+from engine.actions import Append, Done, End, Read, Updated
 from errors import BadStateError, ProactiveError
 from server import wire
 from server.config import ServerConfig
@@ -45,7 +46,7 @@ class Connection:
         self._session_id = ""
         self._started = False  # a session was ever asked for
         self._source_ended = False
-        self._unanswered = 0  # source messages, `source.end` left out
+        self._unanswered = 0  # messages that the worker has not answered yet
         self._room = asyncio.Event()
         self._room.set()
 
@@ -54,7 +55,8 @@ class Connection:
         reader = asyncio.create_task(self._read())
         writer = asyncio.create_task(self._write())
         try:
-            await asyncio.wait({reader, writer, self._fatal}, return_when=asyncio.FIRST_COMPLETED)
+            ends: set[asyncio.Future[Any]] = {reader, writer, self._fatal}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._drop_session()
             reader.cancel()
@@ -162,43 +164,46 @@ class Connection:
             case wire.SessionStart():
                 self._start(message)
             case wire.SourceAppend():
-                if handle := self._running():
-                    self._unanswered += 1
-                    self._pause_if_full()
-                    self._worker.send(handle, Append(message.text))
+                self._check_open()
+                self._forward(lambda handle: self._worker.send(handle, Append(message.text)))
             case wire.SourceEnd():
-                if handle := self._running():
-                    self._source_ended = True
-                    self._worker.send(handle, End())
+                self._check_open()
+                self._source_ended = True
+                self._forward(lambda handle: self._worker.send(handle, End()))
             case wire.SessionUpdate():
-                if handle := self._running(after_source=True):
-                    self._worker.update(handle, message.tier, message.threshold)
+                self._forward(lambda handle: self._worker.update(handle, message.tier, message.threshold))
             case wire.SessionCancel():
-                if handle := self._running(after_source=True):
-                    self._worker.cancel(handle)
+                self._forward(self._worker.cancel)
 
     def _start(self, start: wire.SessionStart) -> None:
         if self._handle is not None:
             raise BadStateError("expected session.start only before a session or after its done, got one in mid-session")
         if self._worker.loading:
             raise FatalError("not_ready", "expected the models to be loaded, they still are being loaded; try again in a few seconds")
-        self._started, self._source_ended, self._unanswered = True, False, 0
+        self._started, self._source_ended, self._unanswered = True, False, 1
         self._session_id = uuid.uuid4().hex
         handle = Handle(lambda outcome: self._on_outcome(handle, outcome))
         self._handle = handle
         self._worker.open(handle, start.model, to_request(start))
 
-    def _running(self, *, after_source: bool = False) -> Handle | None:
-        """The session that a message is for; None if it is done, and the message came too late to matter."""
+    def _check_open(self) -> None:
+        if self._handle is not None and self._source_ended:
+            raise BadStateError("expected no source after source.end, got more; start another session after done")
+
+    def _forward(self, act: Callable[[Handle], None]) -> None:
+        """Passes a message on to the worker. Too many without an answer, and the socket is not read until one comes."""
         if not self._started:
             raise BadStateError("expected session.start first, got a message for a session")
-        if self._source_ended and not after_source and self._handle is not None:
-            raise BadStateError("expected no source after source.end, got more; start another session after done")
-        return self._handle
-
-    def _pause_if_full(self) -> None:
+        if self._handle is None:
+            return  # the session is done: the message came too late to matter
+        self._unanswered += 1
         if self._unanswered >= self._config.max_queued_messages:
             self._room.clear()
+        act(self._handle)
+
+    def _answered(self) -> None:
+        self._unanswered -= 1
+        self._room.set()
 
     # ---- from the worker, in the event loop
 
@@ -209,15 +214,17 @@ class Connection:
             if handle.session is None:
                 self._end_session()
                 self._started = False
+            else:
+                self._answered()
             self._put_error(outcome.error)
         elif isinstance(outcome, Crashed):
             self._fail(FatalError("worker_failed", outcome.error.message))
         elif isinstance(outcome, Opened):
+            self._answered()
             self._put(lambda seq: self._opened(outcome, seq))
         else:
-            if isinstance(outcome, Read):
-                self._unanswered -= 1
-                self._room.set()
+            if isinstance(outcome, Read | Updated):
+                self._answered()
             elif isinstance(outcome, Done):
                 log.info("session.done", session=self._session_id, reason=outcome.reason, **vars(outcome.usage))
                 self._end_session()
@@ -248,4 +255,3 @@ class Connection:
         if self._handle is not None:
             self._worker.close(self._handle)
             self._handle = None
-

@@ -66,6 +66,4 @@ def to_error(error: ProactiveError, seq: int, *, n: int | None = None, fatal: bo
     """An error event; whether it is fatal follows from its code unless `fatal` says so."""
     fatal = error.code in CLOSE_CODES if fatal is None else fatal
     retry = error.retry_after if isinstance(error, NoCapacityError) else None
-    return wire.Error(
-        seq=seq, code=error.code, message=error.message, param=error.param, n=n or None, fatal=fatal, retry_after=retry
-    )
+    return wire.Error(seq=seq, code=error.code, message=error.message, param=error.param, n=n or None, fatal=fatal, retry_after=retry)

@@ -23,8 +23,8 @@ def serve(config: ServerConfig) -> int:
     """
     if not config.insecure and not is_loopback(config.host):
         raise InvalidValueError(
-            f"expected a loopback address such as 127.0.0.1, got {config.host!r}: anybody who reaches it could use the server, as there are "
-            "no keys yet; --insecure allows it",
+            f"expected a loopback address such as 127.0.0.1, got {config.host!r}: anybody who reaches it could use the server, as "
+            "there are no keys yet; --insecure allows it",
             param="host",
         )
     configure_logs(config.log_level)
@@ -93,4 +93,3 @@ def configure_logs(level: str) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-

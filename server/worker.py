@@ -221,7 +221,11 @@ class Worker:
         self._handles[session] = handle
         settings = session.settings
         opened = Opened(
-            engine.checkpoint.name, settings.head_name, settings.threshold, engine.source_capacity(session), settings.rules.max_output_tokens
+            engine.checkpoint.name,
+            settings.head_name,
+            settings.threshold,
+            engine.source_capacity(session),
+            settings.rules.max_output_tokens,
         )
         self._outbox.append((handle, opened))
 

@@ -57,9 +57,12 @@ class Task(BaseModel):
         for name in inputs:
             if name not in self.inputs:
                 raise UnknownNameError("input", name, self.inputs, param=f"inputs.{name}")
-        values = {name: inputs.get(name, declared.default) for name, declared in self.inputs.items()}
-        for name, value in values.items():
+        values: dict[str, str] = {}
+        for name, declared in self.inputs.items():
+            value = inputs.get(name, declared.default)
             if value is None:
-                raise MissingInputError(f"expected inputs.{name} ({self.inputs[name].description or 'required'}); got none", param=f"inputs.{name}")
+                wanted = declared.description or "required"
+                raise MissingInputError(f"expected inputs.{name} ({wanted}); got none", param=f"inputs.{name}")
+            values[name] = value
         # Not str.format: an input or instruction from the wire must never reach attributes or indices of ours.
-        return PLACEHOLDER.sub(lambda match: values.get(match[1]) or match[0], instruction if instruction is not None else self.prompt)
+        return PLACEHOLDER.sub(lambda match: values.get(match[1], match[0]), instruction if instruction is not None else self.prompt)

@@ -1,4 +1,7 @@
-"""The tasks of a model folder that declares none: general prompts that any instruction-tuned model understands."""
+"""The tasks of a model folder that declares none: general prompts that any instruction-tuned model understands.
+
+Their head is entropy: attention says little before (layer, head) pairs are selected for a checkpoint.
+"""
 
 from tasks.base import Input, Task
 
@@ -15,12 +18,10 @@ DEFAULT_TASKS: dict[str, Task] = {
     "answer": Task(
         prompt="Read the passage and answer the question in a few words.\n\nQuestion: {question}\n\nPassage:\n",
         inputs={"question": Input(description="the question to answer from the passage")},
-        default_head="attention",
         max_output_tokens=64,
     ),
     "summarise": Task(
         prompt="Summarise the following text in one or two sentences.\n\n",
-        default_head="attention",
         forbid_end_before_source_end=True,
         max_output_tokens=128,
     ),

@@ -19,9 +19,7 @@ Der Hund saß auf der Straße. Größe, Übung, café, naïve, façade. L'été 
 שלום עולם כלב مرحبا بالعالم كلب नमस्ते दुनिया कुत्ता 😀 👩‍👩‍👧 🐕 dog 🐕 dogs !!! ??? -- ==> (a) [b] {c}
 """
 GPT2_REGEX = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-QWEN2_REGEX = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
+QWEN2_REGEX = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 LLAMA3_REGEX = QWEN2_REGEX.replace(r"|\p{N}|", r"|\p{N}{1,3}|")
 GPT4O_REGEX = QWEN2_REGEX.replace(r"+[\r\n]*|", r"+[\r\n/]*|")  # its tail: a slash may follow the line breaks
 SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
@@ -48,12 +46,8 @@ def _sentencepiece() -> Tokenizer:
     """Metaspace in training, so that merges stop at spaces: that is SentencePiece's split_by_whitespace."""
     tokenizer = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>", fuse_unk=True))  # noqa: S106 - no password
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
-    tokenizer.decoder = decoders.Sequence(
-        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
-    )
-    trainer = trainers.BpeTrainer(
-        vocab_size=900, special_tokens=["<unk>", "<s>", "</s>", *_BYTES], limit_alphabet=120, show_progress=False
-    )
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+    trainer = trainers.BpeTrainer(vocab_size=900, special_tokens=["<unk>", "<s>", "</s>", *_BYTES], limit_alphabet=120, show_progress=False)
     tokenizer.train_from_iterator([line for line in TEXT.replace("\t", " ").split("\n") if line] * 3, trainer)
     spec = json.loads(tokenizer.to_str())  # the trainer knows only special tokens, but bytes are plain vocabulary
     spec["added_tokens"] = [added for added in spec["added_tokens"] if added["content"] not in _BYTES]

