@@ -145,7 +145,7 @@ def _convert(gguf: Path, folder: Path) -> None:
 
 
 def _read(weights: str, dtype: torch.dtype) -> tuple[Any, Any]:
-    transformers_logging.disable_progress_bar()  # it would be torn up by the server's own log lines
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # it would be torn up by the server's own log lines
     try:
         config = AutoConfig.from_pretrained(weights)
         model = AutoModelForCausalLM.from_pretrained(

@@ -48,7 +48,7 @@ class Play:
 
     @property
     def over(self) -> bool:
-        return self.fed == len(self.source) and len(self.target) > 4 or len(self.target) == 20
+        return (self.fed == len(self.source) and len(self.target) > 4) or len(self.target) == 20
 
     def turn(self) -> tuple[list[SourceRun], list[TargetRow]]:
         count = self.rng.randint(0, min(5, len(self.source) - self.fed))

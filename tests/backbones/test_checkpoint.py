@@ -1,6 +1,7 @@
 """proactivellm.json and tiers.json: optional, strict, and exact about what is wrong."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -42,9 +43,9 @@ def test_every_field_of_the_files_arrives(tmp_path: Path) -> None:
 )
 def test_a_fault_is_told_with_file_and_field(tmp_path: Path, file: str, text: str, where: str) -> None:
     (tmp_path / file).write_text(text)
+    read: Callable[[Path], object] = read_config if file == "proactivellm.json" else read_tiers
     with pytest.raises(CheckpointError, match=file) as refused:
-        read_config(tmp_path)
-        read_tiers(tmp_path)
+        read(tmp_path)
     assert refused.value.param == where
 
 

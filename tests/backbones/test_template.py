@@ -1,5 +1,7 @@
 """Prompts split around the stream from the tokenizer's own chat template."""
 
+from typing import Any
+
 import pytest
 
 from backbones.checkpoint import Template
@@ -14,7 +16,7 @@ LLAMA2 = (
 )
 
 
-def tokenizer(template: str | None, eos: str | None = "<|im_end|>"):  # type: ignore[no-untyped-def]  # transformers is not typed
+def tokenizer(template: str | None, eos: str | None = "<|im_end|>") -> Any:
     made = tokenizers.fast(tokenizers.qwen2())
     made.chat_template = template
     if eos:

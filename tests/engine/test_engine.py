@@ -1,6 +1,7 @@
 """The engine with tiny random models: a trajectory depends on nothing but its messages, and every way out frees the slot."""
 
 from dataclasses import replace
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -102,7 +103,7 @@ def test_events_answer_messages_as_the_protocol_promises(seed: int, request_: Re
     ns = [event.n for event in events if isinstance(event, Write | Read)]
     assert ns == sorted(ns)
     # A write comes before the read of the same message.
-    assert all(not isinstance(a, Read) or a.n < b.n for a, b in zip(events, events[1:], strict=False) if isinstance(b, Write))
+    assert all(not isinstance(a, Read) or a.n < b.n for a, b in pairwise(events) if isinstance(b, Write))
 
 
 def test_queued_appends_are_decided_one_after_the_other() -> None:

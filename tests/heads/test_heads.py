@@ -162,7 +162,7 @@ def test_a_head_that_raises_is_a_signal_error() -> None:
         def score(self, _: Signals) -> torch.Tensor:
             raise ZeroDivisionError("of mine")
 
-    with pytest.raises(SignalError, match="ZeroDivisionError.*of mine"):
+    with pytest.raises(SignalError, match=r"ZeroDivisionError.*of mine"):
         checked_scores(Raises(), signals())  # type: ignore[arg-type]  # needs are wide on purpose
 
 
