@@ -6,7 +6,7 @@ Knows the protocol's states; knows no model. Runs in the event loop and never bl
 import asyncio
 import contextlib
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
 import structlog
@@ -47,6 +47,7 @@ class Connection:
         self._started = False  # a session was ever asked for
         self._source_ended = False
         self._unanswered = 0  # messages that the worker has not answered yet
+        self._active_at = 0.0  # when the client, or an answer to it, last came
         self._room = asyncio.Event()
         self._room.set()
 
@@ -125,12 +126,23 @@ class Connection:
             self._fail(error)
             await asyncio.Event().wait()  # `serve` ends this task once the client is told
 
+    async def _next(self) -> MutableMapping[str, Any]:
+        """The next message of the transport. A client that nobody owes an answer must say something from time to time."""
+        loop = asyncio.get_running_loop()
+        self._active_at = loop.time()
+        while True:
+            deadline = self._active_at + self._config.idle_seconds
+            try:
+                async with asyncio.timeout_at(deadline):
+                    return await self._socket.receive()
+            except TimeoutError:
+                if self._unanswered:
+                    self._active_at = loop.time()
+                elif deadline >= self._active_at + self._config.idle_seconds:
+                    raise FatalError("idle", f"expected a message within {self._config.idle_seconds:g} s, got none") from None
+
     async def _frame(self) -> str:
-        try:
-            async with asyncio.timeout(self._config.idle_seconds if not self._unanswered else None):
-                frame = await self._socket.receive()
-        except TimeoutError:
-            raise FatalError("idle", f"expected a message within {self._config.idle_seconds:g} s, got none") from None
+        frame = await self._next()
         if frame["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(frame.get("code", 1005))
         text: str | None = frame.get("text")
@@ -202,8 +214,7 @@ class Connection:
         act(self._handle)
 
     def _answered(self) -> None:
-        self._unanswered -= 1
-        self._room.set()
+        self._set_unanswered(self._unanswered - 1)
 
     # ---- from the worker, in the event loop
 
@@ -248,7 +259,11 @@ class Connection:
 
     def _end_session(self) -> None:
         self._handle = None
-        self._unanswered = 0
+        self._set_unanswered(0)
+
+    def _set_unanswered(self, count: int) -> None:
+        self._unanswered = count
+        self._active_at = asyncio.get_running_loop().time()
         self._room.set()
 
     def _drop_session(self) -> None:

@@ -22,7 +22,7 @@ from tests import tiny
 Event = dict[str, Any]
 SLOTS, LENGTH = 8, 128
 START = {"type": "session.start", "task": "echo", "threshold": 0.4}
-TEXT = "The dog sat down where the cats were and the birds sang".split()
+TEXT = ["The", "dog", "sat", "down", "where", "the", "cats", "were", "and", "the", "birds", "sang"]
 
 
 def memory(slots: int = SLOTS, length: int = LENGTH) -> int:
