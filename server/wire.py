@@ -11,6 +11,7 @@ from pydantic_core import from_json
 
 SUBPROTOCOL = "proactivellm.v1"
 MAX_SEED = 2**63 - 1
+MAX_TOLD = 400  # characters of a validation message that go back
 
 
 class Message(BaseModel):
@@ -233,7 +234,8 @@ def explain(error: ValidationError) -> tuple[str, str | None]:
     where = ".".join(str(part) for part in fault["loc"] if part not in _TAGS) or None
     got = fault["input"]
     shown = "" if isinstance(got, dict | list) else f"; got {str(got)[:80]!r}"
-    return f"{where or 'message'}: {fault['msg']}{shown}", where
+    told = fault["msg"] if len(fault["msg"]) <= MAX_TOLD else f"{fault['msg'][:MAX_TOLD]}…"  # it may repeat what came
+    return f"{where or 'message'}: {told}{shown}", where
 
 
 def is_start_or_update(frame: str) -> bool:

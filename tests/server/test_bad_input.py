@@ -1,6 +1,7 @@
 """What bad input gets, over a real socket: the right error or close code, a free slot, and neighbours who notice nothing."""
 
 import asyncio
+import contextlib
 import json
 import socket
 from collections.abc import Awaitable, Callable, Iterator
@@ -38,13 +39,10 @@ def check(live: Live, alone: list[Event], act: Act) -> None:
 async def closed_with(ws: ClientConnection, code: int, *, error: str | None) -> Event | None:
     """Reads to the close; the last event must be the fatal error, where one is expected."""
     last: Event | None = None
-    while True:
-        try:
+    with contextlib.suppress(ConnectionClosed):
+        while True:
             last = await receive(ws)
-        except ConnectionClosed as closed:
-            assert closed.rcvd is not None
-            assert closed.rcvd.code == code
-            break
+    assert ws.close_code == code
     if error is not None:
         assert last is not None
         assert (last["type"], last["code"], last["fatal"]) == ("error", error, True)
