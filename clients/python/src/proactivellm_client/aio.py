@@ -1,0 +1,204 @@
+"""The asyncio client: connections and sessions over `websockets`. Knows I/O and its order; what may come when is protocol.py's."""
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Any, Self, Unpack
+
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import connect as open_socket
+from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.typing import Subprotocol
+
+from proactivellm_client.errors import ClientError, ClosedError, ConnectError, ProtocolError
+from proactivellm_client.events import Done, Error, Event, Pong, Read, SessionStarted, Write
+from proactivellm_client.protocol import SUBPROTOCOL, Options, Protocol, is_for_iteration, websocket_url
+
+
+def connect(url: str, **options: Any) -> "Client":
+    """A client of the server at `url` (`ws://host:port`; `http` and a missing path are understood). Connects when it is entered.
+
+    `options` go to `websockets.asyncio.client.connect`.
+    """
+    return Client(url, **options)
+
+
+class Client:
+    """One connection. `async with connect(url) as client` keeps it for several sessions, one after the other."""
+
+    def __init__(self, url: str, **options: Any) -> None:
+        self._url, self._options = websocket_url(url), options
+        self._protocol = Protocol()
+        self._socket: ClientConnection | None = None
+        self._events: deque[Event] = deque()
+        self._pongs: set[int] = set()
+        self._pings = 0
+        self._receiving = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        """Connects. Raises ConnectError."""
+        try:
+            self._socket = await open_socket(self._url, subprotocols=[Subprotocol(SUBPROTOCOL)], **{"compression": None, **self._options})
+        except (OSError, WebSocketException) as error:
+            raise ConnectError(f"expected a ProactiveLLM server at {self._url}: {error}") from error
+        self._protocol = Protocol()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Closes the connection."""
+        if self._socket is not None:
+            await self._socket.close()
+            self._socket = None
+
+    def session(self, task: str, **options: Unpack[Options]) -> "Session":
+        """A session, to be entered with `async with`; it brings its own connection if the client is not entered."""
+        return Session(self, task, options)
+
+    async def _send(self, frame: str) -> None:
+        if self._socket is None:
+            raise ProtocolError("expected an open connection; use `async with`")
+        try:
+            await self._socket.send(frame)
+        except ConnectionClosed as closed:
+            # Why it was closed may still lie unread.
+            with contextlib.suppress(ClosedError):
+                while True:
+                    await self._pull()
+            raise self._why(closed) from None
+
+    async def _pull(self) -> None:
+        """Takes one event off the socket. Raises ServerError for a fatal one, ClosedError at the end of the connection."""
+        if self._socket is None:
+            raise ProtocolError("expected an open connection; use `async with`")
+        try:
+            event = self._protocol.receive(await self._socket.recv())
+        except ConnectionClosed as closed:
+            raise self._why(closed) from None
+        if isinstance(event, Error) and event.fatal:
+            raise event.as_exception()
+        if isinstance(event, Pong) and isinstance(event.id, int):
+            self._pongs.add(event.id)
+        if is_for_iteration(event):
+            self._events.append(event)
+
+    def _why(self, closed: ConnectionClosed) -> ClientError:
+        if self._protocol.fatal is not None:
+            return self._protocol.fatal.as_exception()
+        return ClosedError(closed.rcvd.code, closed.rcvd.reason) if closed.rcvd else ClosedError(1006, "")
+
+    async def _next(self) -> Event:
+        while not self._events:
+            async with self._receiving:
+                if not self._events:  # another task may have taken it off the socket while this one waited
+                    await self._pull()
+        return self._events.popleft()
+
+    async def ping(self) -> float:
+        """Seconds to the server and back. May run beside an iteration."""
+        self._pings += 1
+        number, started = self._pings, time.perf_counter()
+        await self._send(self._protocol.ping(number))
+        while number not in self._pongs:
+            async with self._receiving:
+                if number not in self._pongs:
+                    await self._pull()
+        self._pongs.discard(number)
+        return time.perf_counter() - started
+
+
+class Session:
+    """One stream: `send` and `end` on one side, iteration on the other, in one task or in two.
+
+    started: what the server chose; done: the last event, once it came
+    """
+
+    def __init__(self, client: Client, task: str, options: Options) -> None:
+        self._client, self._task, self._options = client, task, options
+        self._owns_connection = False
+        self._started: SessionStarted | None = None
+        self.done: Done | None = None
+
+    @property
+    def started(self) -> SessionStarted:
+        """Model, head, threshold and limits. Raises ProtocolError before the session is entered."""
+        if self._started is None:
+            raise ProtocolError("expected a session that has started; use `async with`")
+        return self._started
+
+    async def __aenter__(self) -> Self:
+        """Starts the session. Raises ConnectError, or ServerError (NoCapacityError) if the server refuses."""
+        if self._client._socket is None:
+            await self._client.__aenter__()
+            self._owns_connection = True
+        try:
+            await self._client._send(self._client._protocol.start(self._task, self._options))
+            event = await self._client._next()
+            if isinstance(event, Error):
+                raise event.as_exception()
+            if not isinstance(event, SessionStarted):
+                raise ProtocolError(f"expected session.started, got {event}")
+        except BaseException:
+            if self._owns_connection:
+                await self._client.__aexit__(None, None, None)
+            raise
+        self._started = event
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Closes the connection that it opened; on a shared one it cancels what still runs, so that the next session may start."""
+        if self._owns_connection:
+            await self._client.__aexit__(kind, error, trace)
+        elif self.done is None and self._client._protocol.fatal is None:
+            with contextlib.suppress(ClientError):
+                await self.cancel()
+                async for _ in self:
+                    pass
+
+    async def send(self, text: str) -> None:
+        """The next piece of the source, cut anywhere; a word is released at once if its trailing space comes with it."""
+        await self._client._send(self._client._protocol.append(text))
+
+    async def end(self) -> None:
+        """No more source: the rest of the target is written."""
+        await self._client._send(self._client._protocol.end())
+
+    async def update(self, *, tier: str | None = None, threshold: float | None = None) -> None:
+        """Another tier or threshold, from the next decision on; `SessionUpdated` says from which target token."""
+        await self._client._send(self._client._protocol.update(tier, threshold))
+
+    async def cancel(self) -> None:
+        """Ends the session; `Done` with reason `cancelled` follows, unless it was done before."""
+        await self._client._send(self._client._protocol.cancel())
+
+    async def ping(self) -> float:
+        """Seconds to the server and back."""
+        return await self._client.ping()
+
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        """Events up to and with `Done`. A refusal that is not fatal comes as an `Error` event, a fatal one is raised as ServerError."""
+        while self.done is None:
+            event = await self._client._next()
+            if isinstance(event, Done):
+                self.done = event
+            yield event
+
+    async def text(self) -> str:
+        """Waits for the end of the session; all of the target's text."""
+        async for _ in self:
+            pass
+        assert self.done is not None
+        return self.done.text
+
+    async def exchange(self, text: str) -> list[Write]:
+        """Sends one piece and waits until it is dealt with: the writes it led to. Not beside an iteration."""
+        await self.send(text)
+        number, writes = self._client._protocol.n, []
+        async for event in self:
+            if isinstance(event, Write):
+                writes.append(event)
+            elif isinstance(event, Read) and event.n == number:
+                break
+        return writes

@@ -1,0 +1,167 @@
+"""What a server sends, as frozen values, and how to read them from a frame. Knows the wire's fields; knows no order of events."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, TypeAlias
+
+from proactivellm_client.errors import NoCapacityError, ProtocolError, ServerError
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a session may use."""
+
+    max_source_tokens: int
+    max_output_tokens: int
+    max_message_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Counts of a session; `source_units` in words."""
+
+    prompt_tokens: int
+    source_tokens: int
+    source_units: int
+    target_tokens: int
+    probes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStarted:
+    """The session holds a slot."""
+
+    seq: int
+    session_id: str
+    resume_token: str | None
+    model: str
+    head: str
+    threshold: float
+    unit: Literal["word", "ms"]
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Committed text; `phi` words of the source were visible, `n` is the source message that it answers."""
+
+    seq: int
+    text: str
+    index: int
+    count: int
+    phi: int
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Source message `n` is dealt with: nothing more to write until more source comes."""
+
+    seq: int
+    phi: int
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Why the next event is a write or a read. `score` is None where the head was not asked."""
+
+    seq: int
+    score: float | None
+    threshold: float
+    action: Literal["read", "write"]
+    phi: int
+    index: int
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionUpdated:
+    """The threshold in force from target token `from_index` on."""
+
+    seq: int
+    threshold: float
+    from_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """Answer to a ping."""
+
+    seq: int
+    id: str | int
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The session is over. `rco` and `ail` are None unless the whole source was sent."""
+
+    seq: int
+    text: str
+    reason: str
+    usage: Usage
+    rco: float | None
+    ail: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """What the server refused. A fatal one is raised as ServerError instead of being handed out."""
+
+    seq: int
+    code: str
+    message: str
+    fatal: bool
+    param: str | None = None
+    n: int | None = None
+    retry_after: float | None = None
+
+    def as_exception(self) -> ServerError:
+        """The exception to raise for it."""
+        kind = NoCapacityError if self.code in ("no_capacity", "not_ready") else ServerError
+        return kind(self.code, self.message, param=self.param, fatal=self.fatal, retry_after=self.retry_after)
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownEvent:
+    """An event of a newer server."""
+
+    seq: int
+    type: str
+    raw: Mapping[str, Any]
+
+
+Event: TypeAlias = SessionStarted | Write | Read | Decision | SessionUpdated | Pong | Done | Error | UnknownEvent
+
+_TYPES: Mapping[str, type[Any]] = {
+    "session.started": SessionStarted,
+    "write": Write,
+    "read": Read,
+    "decision": Decision,
+    "session.updated": SessionUpdated,
+    "pong": Pong,
+    "done": Done,
+    "error": Error,
+}
+_PARTS: Mapping[str, type[Any]] = {"limits": Limits, "usage": Usage}
+
+
+def parse(frame: str) -> Event:
+    """The event in a text frame; fields that this version does not know are left out. Raises ProtocolError for anything else."""
+    try:
+        raw = json.loads(frame)
+        kind, seq = raw["type"], raw["seq"]
+        if not isinstance(kind, str) or not isinstance(seq, int):
+            raise ProtocolError(f"expected an event with a type and a seq, got {frame[:200]!r}")
+        if kind not in _TYPES:
+            return UnknownEvent(seq, kind, raw)
+        event: Event = _build(_TYPES[kind], raw)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ProtocolError(f"expected an event of proactivellm.v1, got {frame[:200]!r}: {error}") from error
+    return event
+
+
+def _build(kind: type[Any], raw: Mapping[str, Any]) -> Any:
+    known = {field.name for field in fields(kind)} & raw.keys()
+    return kind(**{name: _build(_PARTS[name], raw[name]) if name in _PARTS else raw[name] for name in known})

@@ -1,0 +1,221 @@
+"""The blocking client, for programs without an event loop: the same as aio.py on `websockets.sync`. What may come when is protocol.py's.
+
+Sending and iterating may happen in two threads.
+"""
+
+import contextlib
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any, Self, Unpack
+
+from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.sync.client import ClientConnection
+from websockets.sync.client import connect as open_socket
+from websockets.typing import Subprotocol
+
+from proactivellm_client.errors import ClientError, ClosedError, ConnectError, ProtocolError
+from proactivellm_client.events import Done, Error, Event, Pong, Read, SessionStarted, Write
+from proactivellm_client.protocol import SUBPROTOCOL, Options, Protocol, is_for_iteration, websocket_url
+
+
+def connect(url: str, **options: Any) -> "Client":
+    """A client of the server at `url` (`ws://host:port`; `http` and a missing path are understood). Connects when it is entered.
+
+    `options` go to `websockets.sync.client.connect`.
+    """
+    return Client(url, **options)
+
+
+class Client:
+    """One connection. `with connect(url) as client` keeps it for several sessions, one after the other."""
+
+    def __init__(self, url: str, **options: Any) -> None:
+        self._url, self._options = websocket_url(url), options
+        self._protocol = Protocol()
+        self._socket: ClientConnection | None = None
+        self._closing = contextlib.ExitStack()
+        self._events: deque[Event] = deque()
+        self._pongs: set[int] = set()
+        self._pings = 0
+        self._receiving = False
+        self._received = threading.Condition()
+
+    def __enter__(self) -> Self:
+        """Connects. Raises ConnectError."""
+        try:
+            options = {"compression": None, **self._options}
+            opening = open_socket(self._url, subprotocols=[Subprotocol(SUBPROTOCOL)], **options)
+            self._socket = self._closing.enter_context(opening)
+        except (OSError, WebSocketException) as error:
+            raise ConnectError(f"expected a ProactiveLLM server at {self._url}: {error}") from error
+        self._protocol = Protocol()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Closes the connection."""
+        if self._socket is not None:
+            self._closing.close()
+            self._socket = None
+
+    def session(self, task: str, **options: Unpack[Options]) -> "Session":
+        """A session, to be entered with `with`; it brings its own connection if the client is not entered."""
+        return Session(self, task, options)
+
+    def _send(self, frame: str) -> None:
+        if self._socket is None:
+            raise ProtocolError("expected an open connection; use `with`")
+        try:
+            self._socket.send(frame)
+        except ConnectionClosed as closed:
+            # Why it was closed may still lie unread.
+            with contextlib.suppress(ClosedError):
+                while True:
+                    self._pull()
+            raise self._why(closed) from None
+
+    def _pull(self) -> None:
+        """Takes one event off the socket. Raises ServerError for a fatal one, ClosedError at the end of the connection."""
+        if self._socket is None:
+            raise ProtocolError("expected an open connection; use `with`")
+        try:
+            event = self._protocol.receive(self._socket.recv())
+        except ConnectionClosed as closed:
+            raise self._why(closed) from None
+        if isinstance(event, Error) and event.fatal:
+            raise event.as_exception()
+        if isinstance(event, Pong) and isinstance(event.id, int):
+            self._pongs.add(event.id)
+        if is_for_iteration(event):
+            self._events.append(event)
+
+    def _why(self, closed: ConnectionClosed) -> ClientError:
+        if self._protocol.fatal is not None:
+            return self._protocol.fatal.as_exception()
+        return ClosedError(closed.rcvd.code, closed.rcvd.reason) if closed.rcvd else ClosedError(1006, "")
+
+    def _until(self, satisfied: Callable[[], bool]) -> None:
+        """Takes events off the socket until it is so. Of several threads one receives, and tells the others what it got."""
+        with self._received:
+            while not satisfied():
+                if self._receiving:
+                    self._received.wait()
+                    continue
+                self._receiving = True
+                self._received.release()
+                try:
+                    self._pull()
+                finally:
+                    self._received.acquire()
+                    self._receiving = False
+                    self._received.notify_all()
+
+    def _next(self) -> Event:
+        self._until(lambda: bool(self._events))
+        return self._events.popleft()
+
+    def ping(self) -> float:
+        """Seconds to the server and back. May run beside an iteration."""
+        self._pings += 1
+        number, started = self._pings, time.perf_counter()
+        self._send(self._protocol.ping(number))
+        self._until(lambda: number in self._pongs)
+        self._pongs.discard(number)
+        return time.perf_counter() - started
+
+
+class Session:
+    """One stream: `send` and `end` on one side, iteration on the other, in one thread or in two.
+
+    started: what the server chose; done: the last event, once it came
+    """
+
+    def __init__(self, client: Client, task: str, options: Options) -> None:
+        self._client, self._task, self._options = client, task, options
+        self._owns_connection = False
+        self._started: SessionStarted | None = None
+        self.done: Done | None = None
+
+    @property
+    def started(self) -> SessionStarted:
+        """Model, head, threshold and limits. Raises ProtocolError before the session is entered."""
+        if self._started is None:
+            raise ProtocolError("expected a session that has started; use `with`")
+        return self._started
+
+    def __enter__(self) -> Self:
+        """Starts the session. Raises ConnectError, or ServerError (NoCapacityError) if the server refuses."""
+        if self._client._socket is None:
+            self._client.__enter__()
+            self._owns_connection = True
+        try:
+            self._client._send(self._client._protocol.start(self._task, self._options))
+            event = self._client._next()
+            if isinstance(event, Error):
+                raise event.as_exception()
+            if not isinstance(event, SessionStarted):
+                raise ProtocolError(f"expected session.started, got {event}")
+        except BaseException:
+            if self._owns_connection:
+                self._client.__exit__(None, None, None)
+            raise
+        self._started = event
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Closes the connection that it opened; on a shared one it cancels what still runs, so that the next session may start."""
+        if self._owns_connection:
+            self._client.__exit__(kind, error, trace)
+        elif self.done is None and self._client._protocol.fatal is None:
+            with contextlib.suppress(ClientError):
+                self.cancel()
+                for _ in self:
+                    pass
+
+    def send(self, text: str) -> None:
+        """The next piece of the source, cut anywhere; a word is released at once if its trailing space comes with it."""
+        self._client._send(self._client._protocol.append(text))
+
+    def end(self) -> None:
+        """No more source: the rest of the target is written."""
+        self._client._send(self._client._protocol.end())
+
+    def update(self, *, tier: str | None = None, threshold: float | None = None) -> None:
+        """Another tier or threshold, from the next decision on; `SessionUpdated` says from which target token."""
+        self._client._send(self._client._protocol.update(tier, threshold))
+
+    def cancel(self) -> None:
+        """Ends the session; `Done` with reason `cancelled` follows, unless it was done before."""
+        self._client._send(self._client._protocol.cancel())
+
+    def ping(self) -> float:
+        """Seconds to the server and back."""
+        return self._client.ping()
+
+    def __iter__(self) -> Iterator[Event]:
+        """Events up to and with `Done`. A refusal that is not fatal comes as an `Error` event, a fatal one is raised as ServerError."""
+        while self.done is None:
+            event = self._client._next()
+            if isinstance(event, Done):
+                self.done = event
+            yield event
+
+    def text(self) -> str:
+        """Waits for the end of the session; all of the target's text."""
+        for _ in self:
+            pass
+        assert self.done is not None
+        return self.done.text
+
+    def exchange(self, text: str) -> list[Write]:
+        """Sends one piece and waits until it is dealt with: the writes it led to. Not beside an iteration."""
+        self.send(text)
+        number, writes = self._client._protocol.n, []
+        for event in self:
+            if isinstance(event, Write):
+                writes.append(event)
+            elif isinstance(event, Read) and event.n == number:
+                break
+        return writes

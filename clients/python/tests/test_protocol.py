@@ -1,0 +1,136 @@
+"""The state of a connection without a socket, on the golden conversations and on what must never come."""
+
+import json
+from typing import Any
+
+import pytest
+from proactivellm_client import Done, ProtocolError
+from proactivellm_client.protocol import Protocol, websocket_url
+
+from clients.python.tests.fake import CONVERSATIONS, MESSAGES, STARTED, done, s
+
+
+def send(protocol: Protocol, message: dict[str, Any]) -> str:
+    """The frame that the client would send for a golden message."""
+    fields = {key: value for key, value in message.items() if key != "type"}
+    if "include" in fields:
+        fields["include_decisions"] = bool(fields.pop("include"))
+    match message["type"]:
+        case "session.start":
+            return protocol.start(fields.pop("task"), fields)  # type: ignore[arg-type]  # fields by name
+        case "source.append":
+            return protocol.append(**fields)
+        case "source.end":
+            return protocol.end()
+        case "session.update":
+            return protocol.update(fields.get("tier"), fields.get("threshold"))
+        case "session.cancel":
+            return protocol.cancel()
+    return protocol.ping(**fields)
+
+
+@pytest.mark.parametrize("golden", [g for g in MESSAGES if g["direction"] == "client"], ids=lambda golden: golden["name"])
+def test_frames_are_the_golden_messages(golden: dict[str, Any]) -> None:
+    protocol = Protocol()
+    if golden["message"]["type"].startswith("source"):
+        protocol.start("t", {})
+        protocol.receive(json.dumps(STARTED))
+    assert json.loads(send(protocol, golden["message"])) == golden["message"]
+
+
+# The golden conversation in which a client misbehaves: this one refuses to.
+POLITE = [c for c in CONVERSATIONS if c["name"] != "source after its end"]
+
+
+@pytest.mark.parametrize("conversation", POLITE, ids=lambda conversation: conversation["name"])
+def test_golden_conversations_are_understood(conversation: dict[str, Any]) -> None:
+    protocol = Protocol()
+    texts: list[str] = []
+    for frame in conversation["frames"]:
+        message = frame["message"]
+        if frame["from"] == "client":
+            assert json.loads(send(protocol, message)) == message
+            continue
+        event = protocol.receive(json.dumps(message))
+        if message["type"] == "write":
+            texts.append(message["text"])
+        if isinstance(event, Done):
+            assert "".join(texts) == event.text
+            texts = []
+    last = conversation["frames"][-1]["message"]
+    assert protocol.state == ("done" if last["type"] == "done" else "starting")
+
+
+def running() -> Protocol:
+    protocol = Protocol()
+    protocol.start("t", {})
+    protocol.receive(json.dumps(STARTED))
+    return protocol
+
+
+@pytest.mark.parametrize(
+    ("frame", "why"),
+    [
+        (s("read", 3, phi=1, n=1), "events were lost"),
+        (s("read", 2, phi=1, n=1), "answer to source message"),
+        (s("write", 2, text="", index=0, count=1, phi=1, n=1), "expected text"),
+        (s("write", 2, text="x", index=1, count=1, phi=1, n=1), "from token 0"),
+        ({"message": {**STARTED, "seq": 2}}, "SessionStarted while running"),
+    ],
+)
+def test_what_cannot_come_now_is_a_protocol_error(frame: dict[str, Any], why: str) -> None:
+    with pytest.raises(ProtocolError, match=why):
+        running().receive(json.dumps(frame["message"]))
+
+
+def test_a_read_that_answers_out_of_order_is_a_protocol_error() -> None:
+    protocol = running()
+    protocol.append("a ")
+    protocol.append("b ")
+    with pytest.raises(ProtocolError, match="answer to source message 1"):
+        protocol.receive(json.dumps(s("read", 2, phi=1, n=2)["message"]))
+
+
+def test_nothing_comes_for_a_session_that_is_done() -> None:
+    protocol = running()
+    protocol.end()
+    protocol.receive(json.dumps(done(2)["message"]))
+    with pytest.raises(ProtocolError, match="while done"):
+        protocol.receive(json.dumps(s("read", 3, phi=1, n=1)["message"]))
+
+
+def test_binary_frames_are_refused() -> None:
+    with pytest.raises(ProtocolError, match="binary"):
+        running().receive(b"x")
+
+
+def test_misuse_is_told_before_it_reaches_the_server() -> None:
+    with pytest.raises(ProtocolError, match="before that"):
+        Protocol().append("x")
+    protocol = running()
+    with pytest.raises(ProtocolError, match="second start"):
+        protocol.start("t", {})
+    with pytest.raises(ProtocolError, match="both or neither"):
+        protocol.update(None, None)
+    protocol.end()
+    with pytest.raises(ProtocolError, match="after end"):
+        protocol.append("x")
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("ws://h:1", "ws://h:1/v1/stream"),
+        ("http://h:1/", "ws://h:1/v1/stream"),
+        ("https://h", "wss://h/v1/stream"),
+        ("wss://h/proxy/v1/stream?k=v", "wss://h/proxy/v1/stream?k=v"),
+    ],
+)
+def test_urls(url: str, expected: str) -> None:
+    assert websocket_url(url) == expected
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://h", "ws://", ""])
+def test_urls_that_are_none(url: str) -> None:
+    with pytest.raises(ProtocolError, match="expected a URL"):
+        websocket_url(url)
