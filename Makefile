@@ -17,7 +17,7 @@ $(STAMP): pyproject.toml clients/python/pyproject.toml
 	touch $@
 
 demo: install
-	$(BIN)/python -m cli.demo
+	$(BIN)/proactivellm demo
 
 test: install
 	$(BIN)/pytest -m 'not slow'

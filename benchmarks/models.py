@@ -72,5 +72,3 @@ def plain(checkpoint: Checkpoint) -> Any:
     model.model.rotary_emb = deepcopy(ours.model.rotary_emb)
     model.tie_weights()
     return model.eval().requires_grad_(False)
-
-

@@ -14,12 +14,12 @@ from pathlib import Path
 from statistics import median
 
 import psutil
+from proactivellm_client import connect
 
 from backbones.loading import Checkpoint
 from benchmarks.rows import drain, engine, seconds, text
 from engine.actions import Append, Done, End
 from engine.request import Request
-from proactivellm_client import connect
 
 WORDS, TOKENS, SESSIONS, LENGTH = 24, 48, 16, 256
 # A word written for every word read, and no end before the source's: the same number of tokens on both sides.

@@ -23,13 +23,14 @@ from engine.session import Session
 from heads import create
 
 # Common words, each one token of its own behind a space.
-WORDS = "the people of this small town have always known that water comes from under the old stone bridge".split()
+TEXT = "the people of this small town have always known that water comes from under the old stone bridge"
 ASK = {"question": "Where does the water come from?"}
 
 
 def text(words: int) -> list[str]:
     """So many words, one an append."""
-    return [WORDS[i % len(WORDS)] + " " for i in range(words)]
+    known = TEXT.split()
+    return [known[i % len(known)] + " " for i in range(words)]
 
 
 def seconds(act: Callable[[], object]) -> float:
@@ -83,7 +84,11 @@ def batching(checkpoint: Checkpoint, sessions: int = 16) -> dict[str, float]:
         if [event.usage.target_tokens for event in done] != [32] * count:
             raise AssertionError(f"expected {count} sessions of 32 tokens, got {done}")
 
-    together, apart = alternately(2, lambda: some(sessions), lambda: [some(1) for _ in range(sessions)])
+    def one_by_one() -> None:
+        for _ in range(sessions):
+            some(1)
+
+    together, apart = alternately(2, lambda: some(sessions), one_by_one)
     tokens = sessions * 32
     return {"ratio": apart / together, "together_tokens_s": tokens / together, "apart_tokens_s": tokens / apart}
 

@@ -1,13 +1,16 @@
 """The command `proactivellm`. Parses, calls, and turns errors into one line and an exit code; holds no logic of its own."""
 
+import asyncio
+import contextlib
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
+from proactivellm_client import ClientError
 from pydantic import ValidationError
 
-from errors import ProactiveError
+from errors import InvalidValueError, ProactiveError
 
 app = typer.Typer(
     help="ProactiveLLM: a streaming inference server in which a frozen language model decides by itself when to speak.",
@@ -68,6 +71,77 @@ def serve(  # noqa: PLR0913, PLR0917 (one a flag)
     raise typer.Exit(run(settings))
 
 
+@app.command()
+def stream(  # noqa: PLR0913, PLR0917 (one a flag)
+    file: Annotated[str, typer.Argument(help="Text file, or - for standard input.")],
+    task: Annotated[str, typer.Option(help="Task of the model; GET /v1/models lists them.")] = "translate",
+    url: Annotated[str, typer.Option(help="The server.")] = "ws://127.0.0.1:8000",
+    tier: Annotated[str | None, typer.Option(help="Latency tier: low, medium or high.")] = None,
+    threshold: Annotated[float | None, typer.Option(help="Threshold, instead of a tier.")] = None,
+    head: Annotated[str | None, typer.Option(help="Decision head. [default: the task's]", show_default=False)] = None,
+    model: Annotated[str | None, typer.Option(help="Model, where the server has several.")] = None,
+    input: Annotated[list[str] | None, typer.Option(help="Input of the task, name=text; repeat for several.")] = None,  # noqa: A002
+    instruction: Annotated[str | None, typer.Option(help="Prompt instead of the task's.")] = None,
+    max_lag: Annotated[int | None, typer.Option(help="Force a write when the source is so many words ahead.")] = None,
+    max_output_tokens: Annotated[int | None, typer.Option(help="End after so many tokens.")] = None,
+    rate: Annotated[float, typer.Option(help="Words a second; 0: as fast as they are read.", min=0)] = 4.0,
+    decisions: Annotated[bool, typer.Option("--decisions", help="Show every decision and its score; needs --plain.")] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="One line an event instead of the live view.")] = False,
+) -> None:
+    """Stream a text to a server word by word, and show source and target live, with phi under every written word."""
+    flags = {
+        "tier": tier,
+        "threshold": threshold,
+        "head": head,
+        "model": model,
+        "input": input,
+        "instruction": instruction,
+        "max_lag": max_lag,
+        "max_output_tokens": max_output_tokens,
+        "include_decisions": decisions,
+    }
+    with _opened(file) as text:
+        _show(url, task, flags, text, rate, plain=plain)
+
+
+@app.command()
+def demo(
+    model: Annotated[str, typer.Option(help="Folder, .gguf file or hub name.")] = "checkpoints/smollm2",
+    tier: Annotated[str, typer.Option(help="Latency tier: low, medium or high.")] = "medium",
+    rate: Annotated[float, typer.Option(help="Words a second.", min=0)] = 4.0,
+    plain: Annotated[bool, typer.Option("--plain", help="One line an event instead of the live view.")] = False,
+) -> None:
+    """Start a server on the default model, and stream a text through it: the model repeats it while it is still arriving."""
+    from cli import demo as parts  # noqa: PLC0415 (only what the command needs is imported)
+
+    print(f"Starting a server on {model} (the first start converts it, which takes some 15 s) …")
+    with parts.serving(model) as url:
+        _show(url, parts.TASK, {"tier": tier, "max_output_tokens": 96}, parts.text(), rate, plain=plain)
+
+
+def _opened(file: str) -> contextlib.AbstractContextManager[TextIO]:
+    if file == "-":
+        return contextlib.nullcontext(sys.stdin)
+    try:
+        return Path(file).open(encoding="utf-8")
+    except OSError as error:
+        raise InvalidValueError(f"expected a text file at {file!r}: {error.strerror}", param="file") from None
+
+
+def _show(url: str, task: str, flags: dict[str, Any], text: TextIO, rate: float, *, plain: bool) -> None:
+    from rich.console import Console  # noqa: PLC0415 (only what the command needs is imported)
+
+    from cli.stream import options, stream  # noqa: PLC0415
+    from cli.stream_view import LiveView, PlainView  # noqa: PLC0415
+
+    console, session = Console(), options(flags)
+    if plain or not console.is_terminal:
+        asyncio.run(stream(url, task, session, text, rate, PlainView(console)))
+        return
+    with LiveView(console, " · ".join(str(part) for part in (task, session.get("head"), session.get("tier")) if part)) as view:
+        asyncio.run(stream(url, task, session, text, rate, view))
+
+
 def main() -> None:
     """Entry point: errors of ours become one line on standard error and exit code 2."""
     try:
@@ -75,8 +149,20 @@ def main() -> None:
     except ProactiveError as error:
         print(f"proactivellm: {error.message}", file=sys.stderr)
         sys.exit(2)
+    except ClientError as error:
+        print(f"proactivellm: {error}", file=sys.stderr)
+        sys.exit(2)
+    except UnicodeDecodeError as error:
+        print(f"proactivellm: expected text in UTF-8, got {error.reason} at byte {error.start}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
     except ValidationError as error:
         for fault in error.errors(include_url=False):
             where = ".".join(str(part) for part in fault["loc"])
             print(f"proactivellm: {where}: {fault['msg']}", file=sys.stderr)
         sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

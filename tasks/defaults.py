@@ -25,4 +25,9 @@ DEFAULT_TASKS: dict[str, Task] = {
         forbid_end_before_source_end=True,
         max_output_tokens=128,
     ),
+    "repeat": Task(
+        prompt="Repeat the following text exactly, word by word.\n\n",
+        gate="word",
+        forbid_end_before_source_end=True,
+    ),
 }

@@ -1,0 +1,67 @@
+"""`proactivellm stream`: sends a file or standard input word by word at a chosen pace, and shows what comes back. Knows the client only."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Protocol, TextIO
+
+from proactivellm_client import Done, Event, Session, connect
+
+from errors import InvalidValueError
+
+
+class View(Protocol):
+    """What shows a session: live.py's two."""
+
+    def source(self, text: str) -> None:
+        """A piece was sent."""
+        ...
+
+    def event(self, event: Event) -> None:
+        """An event came."""
+        ...
+
+
+def pieces(text: str) -> list[str]:
+    """The words of a text, each with the blanks behind it, so that it is released at once. Joined, they are the text."""
+    return re.findall(r"\s*\S+\s*|\s+$", text)
+
+
+def options(flags: dict[str, Any]) -> dict[str, Any]:
+    """Flags of the command as options of a session. Raises InvalidValueError for an input without `=`."""
+    inputs = {}
+    for given in flags.pop("input", None) or []:
+        name, equals, value = given.partition("=")
+        if not equals:
+            raise InvalidValueError(f"expected --input name=text, got {given!r}", param="input")
+        inputs[name] = value
+    return {"inputs": inputs or None, **flags}
+
+
+async def stream(url: str, task: str, session_options: dict[str, Any], text: TextIO, words_per_second: float, view: View) -> Done:
+    """Runs one session to its end. Raises what the client raises."""
+    async with connect(url).session(task, **session_options) as session:
+        sender = asyncio.create_task(_send(session, text, words_per_second, view.source))
+        try:
+            async for event in session:
+                view.event(event)
+        finally:
+            sender.cancel()
+    assert session.done is not None
+    return session.done
+
+
+async def _send(session: Session, text: TextIO, words_per_second: float, sent: Callable[[str], None]) -> None:
+    pause = 1 / words_per_second if words_per_second > 0 else 0.0
+    async for line in _lines(text):
+        for piece in pieces(line):
+            sent(piece)
+            await session.send(piece)
+            await asyncio.sleep(pause)
+    await session.end()
+
+
+async def _lines(text: TextIO) -> AsyncIterator[str]:
+    """A terminal or a pipe is read in a thread, so that what comes back is shown meanwhile."""
+    while line := await asyncio.to_thread(text.readline):
+        yield line
