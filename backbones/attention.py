@@ -73,6 +73,8 @@ def attend_per_slot(folded: torch.Tensor, keys: torch.Tensor, values: torch.Tens
             q = q.permute(1, 2, 0, 3).reshape(1, kv_heads, group * count, width)
             out = functional.scaled_dot_product_attention(q, k, v, attn_mask=query.mask, scale=scaling)
             outs.append(out.view(kv_heads, group, count, width).permute(2, 0, 1, 3))
+    if layout.spare:
+        outs.append(folded.new_zeros(layout.spare, kv_heads, group, width))
     return torch.cat(outs)
 
 
@@ -86,7 +88,7 @@ def attend_padded(folded: torch.Tensor, keys: torch.Tensor, values: torch.Tensor
     q = folded[padded.packed].permute(0, 2, 3, 1, 4).reshape(batch, kv_heads, group * count, width)
     out = functional.scaled_dot_product_attention(q, k, v, attn_mask=padded.mask, scale=scaling)
     out = out.view(batch, kv_heads, group, count, width).permute(0, 3, 1, 2, 4)  # [B, n, KV, G, d]
-    result = torch.empty_like(folded)
+    result = torch.zeros_like(folded)  # the spare rows stay so
     result[padded.packed[padded.valid]] = out[padded.valid]
     return result
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch.nn import functional
 
 from backbones import attention
-from backbones.layout import Layout, SourceRun, TargetRow, pack
+from backbones.layout import Layout, SourceRun, TargetRow, pack, round_size
 from backbones.slots import KVSlots, SlotShape
 from errors import CheckpointError
 
@@ -57,12 +58,22 @@ class Backbone:
     @torch.inference_mode()
     def forward(self, slots: KVSlots, runs: Sequence[SourceRun], targets: Sequence[TargetRow]) -> ProbeOutputs:
         """One pass over everything. `lm_head` runs on the probes' rows only."""
-        layout = pack(runs, targets, offset=self.offset, group=self._group, dtype=self.shape.dtype, device=self.model.device)
+        layout = pack(
+            runs,
+            targets,
+            offset=self.offset,
+            group=self._group,
+            dtype=self.shape.dtype,
+            device=self.model.device,
+            scratch=slots.scratch.base,
+        )
         tapped = self._tapped if layout.tapped else {}
         hidden = self.model.base_model(
             input_ids=layout.tokens, position_ids=layout.positions, use_cache=False, slots=slots, layout=layout, tapped=tapped
         ).last_hidden_state  # [1, N, hidden]
-        logits = self.model.lm_head(hidden[0, layout.probes])
+        count = len(layout.probes)
+        wanted = functional.pad(layout.probes, (0, round_size(count) - count))
+        logits = self.model.lm_head(hidden[0, wanted])[:count]
         return ProbeOutputs(logits, self._per_unit(layout))
 
     def _per_unit(self, layout: Layout) -> dict[int, torch.Tensor]:

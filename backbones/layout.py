@@ -104,7 +104,7 @@ class Taps:
 
 @dataclass(frozen=True)
 class Layout:
-    """One tick: N packed tokens, P of them probes.
+    """One tick: N packed tokens, P of them probes. The last `spare` of them are nobody's, and attend to nothing.
 
     tokens, positions: [1, N]; rows: [N] buffer rows they fill; probes: [P] packed rows of the probes, in the order given
     group, dtype: query heads that share a key head, and the type of the masks
@@ -118,6 +118,7 @@ class Layout:
     tapped: tuple[Tap, ...]
     group: int
     dtype: torch.dtype
+    spare: int = 0
 
     @cached_property
     def padded(self) -> Padded:
@@ -138,10 +139,12 @@ def pack(
     group: int,
     dtype: torch.dtype,
     device: torch.device | str = "cpu",
+    scratch: int | None = None,
 ) -> Layout:
     """Packs a tick: at most one probe a region, which sees everything up to the end of the run that comes with it.
 
-    `offset` is the first position of the target group; `group` and `dtype` are for the masks.
+    `offset` is the first position of the target group; `group` and `dtype` are for the masks. With `scratch`, a row that is nobody's,
+    the tick is filled up to one of a few sizes.
     """
     probes = [target for target in targets if target.probe]
     packing = _Packing({target.region: i for i, target in enumerate(probes)}, offset, group, dtype, device)
@@ -152,7 +155,18 @@ def pack(
     for target in targets:
         if not target.probe or target.region in alone:
             packing.target(target)
-    return packing.layout()
+    return packing.layout(scratch)
+
+
+def round_size(count: int) -> int:
+    """The size that `count` rows are filled up to: a power of two, or a multiple of 16, later of 64; 0 stays 0.
+
+    oneDNN makes a kernel for every number of rows it meets, in milliseconds and half a megabyte each: sizes must be few (docs/log.md).
+    """
+    if count <= 16:
+        return 1 << (count - 1).bit_length() if count else 0
+    step = 16 if count <= 128 else 64
+    return -(-count // step) * step
 
 
 class _Packing:
@@ -203,7 +217,11 @@ class _Packing:
         self.positions.append(self.offset + target.index)
         self.rows.append(target.region.target_row(target.index))
 
-    def layout(self) -> Layout:
+    def layout(self, scratch: int | None) -> Layout:
+        spare = 0 if scratch is None else round_size(len(self.tokens)) - len(self.tokens)
+        self.tokens.extend([0] * spare)
+        self.positions.extend([0] * spare)
+        self.rows.extend([scratch or 0] * spare)
         return Layout(
             tokens=torch.tensor([self.tokens], device=self.device),
             positions=torch.tensor([self.positions], device=self.device),
@@ -213,6 +231,7 @@ class _Packing:
             tapped=tuple(self.tapped),
             group=self.group,
             dtype=self.dtype,
+            spare=spare,
         )
 
 

@@ -19,6 +19,7 @@ from transformers.utils import logging as transformers_logging
 from backbones import attention
 from backbones.backbone import Backbone
 from backbones.checkpoint import CheckpointConfig, Tiers, read_config, read_tiers
+from backbones.packed_linear import pack_linears
 from backbones.source_codec import SourceCodec
 from backbones.target_codec import word_starts
 from backbones.template import Frame, split
@@ -51,7 +52,9 @@ def load(reference: str, *, dtype: Dtype = "auto", device: str = "cpu") -> Check
     config, tiers = (read_config(folder), read_tiers(folder)) if folder.is_dir() else (CheckpointConfig(), {})
     weights = _locate(config.backbone, folder) if config.backbone else _locate(reference, Path())
     model, tokenizer = _read(weights, _dtype(dtype, device))
-    backbone = Backbone(model.to(device), offset=config.offset, pairs=config.attention_heads)
+    model = model.to(device)
+    pack_linears(model)
+    backbone = Backbone(model, offset=config.offset, pairs=config.attention_heads)
     frame = split(tokenizer, config.system, config.template)
     starts = word_starts(tokenizer)
     ends = model.generation_config.eos_token_id if model.generation_config else None

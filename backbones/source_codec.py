@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokenizers import Encoding, Tokenizer
 
+from backbones.plain_tokenizer import build, is_blank, plain_spec, pre_tokens, splits_at_blanks, stops, without_prefix
 from backbones.target_codec import backend
 from errors import BadStateError, CheckpointError, InvalidValueError
 
@@ -30,9 +31,6 @@ _UNSEGMENTED = re.compile(
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff01-\uff9f\uffdd-\uffef\U0001aff0-\U0001b16f\U00020000-\U0003ffff]"
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_MARKER = "▁"
-_BLANK_INSIDE = re.compile(rf"[^\s{_MARKER}]([\s{_MARKER}])")
-_EDGE_INSIDE = re.compile(r"\S\s|\s\S")
 
 # What may follow the text held so far. A pre-token's end depends on the next characters' classes (letter, digit, other, mark, blank,
 # line break), so a cut that all of these leave alone is taken as fixed.
@@ -56,11 +54,11 @@ class SourceCodec:
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast | Tokenizer) -> None:
         """Raises CheckpointError for a tokenizer whose tokens cannot be told before the whole text is known."""
-        spec = _plain_spec(json.loads(backend(tokenizer).to_str()))
-        later = _without_prefix(spec)
-        self._start = _build(spec)
-        self._later = self._start if later == spec else _build(later)
-        self._stops = None if _splits_at_blanks(self._later) else _stops(self._later, spec["model"])
+        spec = plain_spec(json.loads(backend(tokenizer).to_str()))
+        later = without_prefix(spec)
+        self._start = build(spec)
+        self._later = self._start if later == spec else build(later)
+        self._stops = None if splits_at_blanks(self._later) else stops(self._later, spec["model"])
         self._check(spec)
 
     def encode(self, text: str) -> SourceUnits:
@@ -98,8 +96,8 @@ class SourceCodec:
 
     def _is_stop(self, held: str, edge: int) -> bool:
         # The character before may vanish in normalisation, or be a marker itself; then a token may span the edge after all.
-        before = "".join(_pre_tokens(self._later, held[edge - 1]))
-        return self._stops is not None and held[edge] in self._stops and bool(before) and not _is_blank(before[-1])
+        before = "".join(pre_tokens(self._later, held[edge - 1]))
+        return self._stops is not None and held[edge] in self._stops and bool(before) and not is_blank(before[-1])
 
     def _check(self, spec: dict[str, Any]) -> None:
         unknown = spec["model"].get("unk_token"), spec["model"].get("unk_id")
@@ -278,78 +276,3 @@ def _check_text(text: str) -> None:
     found = None if text.isascii() else _SURROGATE.search(text)
     if found:
         raise InvalidValueError(f"expected text without lone surrogates, got U+{ord(found[0]):04X} at {found.start()}", param="text")
-
-
-def _plain_spec(spec: dict[str, Any]) -> dict[str, Any]:
-    """Without what would cut, pad or randomise the tokens, and with those added tokens marked special that must stay plain text."""
-    members = [*_members(spec["normalizer"]), *_members(spec["pre_tokenizer"])]
-    # Such a prefix comes back after every added token, also in mid-text, where a later piece could not know of it.
-    prefixed = any(m["type"] == "Prepend" or m.get("prepend_scheme") == "always" or m.get("add_prefix_space") for m in members)
-    added = [
-        # These reach into the text beside them. Phi-3's "</s>" is one: not special, so that a source could end the sequence.
-        token
-        | {"special": token["special"] or prefixed or token["lstrip"] or token["rstrip"] or bool(_EDGE_INSIDE.search(token["content"]))}
-        for token in spec["added_tokens"]
-    ]
-    model = spec["model"] | ({"dropout": None} if "dropout" in spec["model"] else {})
-    return spec | {"truncation": None, "padding": None, "post_processor": None, "added_tokens": added, "model": model}
-
-
-def _without_prefix(spec: dict[str, Any]) -> dict[str, Any]:
-    """The tokenizer for text that does not start the text: it adds no leading marker or space."""
-    normalizers = [member for member in _members(spec["normalizer"]) if member["type"] != "Prepend"]
-    splitters = [
-        # Behind another splitter these add their marker to every pre-token ("always"), which a later piece has as well.
-        member | {"prepend_scheme": "never"}
-        if member.get("prepend_scheme") == "first" or ("prepend_scheme" in member and not place)
-        else member | {"add_prefix_space": False}
-        if "add_prefix_space" in member and not place
-        else member
-        for place, member in enumerate(_members(spec["pre_tokenizer"]))
-    ]
-    if normalizers == _members(spec["normalizer"]) and splitters == _members(spec["pre_tokenizer"]):
-        return spec
-    return spec | {
-        "normalizer": {"type": "Sequence", "normalizers": normalizers} if normalizers else None,
-        "pre_tokenizer": {"type": "Sequence", "pretokenizers": splitters} if splitters else None,
-    }
-
-
-def _members(node: dict[str, Any] | None) -> list[dict[str, Any]]:
-    if node is None:
-        return []
-    members: list[dict[str, Any]] = node.get("normalizers") or node.get("pretokenizers") or [node]
-    return members
-
-
-def _build(spec: dict[str, Any]) -> Tokenizer:
-    tokenizer = Tokenizer.from_str(json.dumps(spec))
-    tokenizer.encode_special_tokens = True
-    return tokenizer
-
-
-def _splits_at_blanks(tokenizer: Tokenizer) -> bool:
-    """Whether pre-tokens end at blanks of every kind. SentencePiece tokenizers split at U+0020 at most."""
-    return len(_pre_tokens(tokenizer, "a\nb")) > 1
-
-
-def _stops(tokenizer: Tokenizer, model: dict[str, Any]) -> frozenset[str]:
-    """The blanks that no token has behind another character: no merge spans the edge before one, so the text can be cut there."""
-    crossed = {char for token in tokenizer.get_vocab(with_added_tokens=False) for char in _BLANK_INSIDE.findall(token)}
-    blanks = {char: "".join(_pre_tokens(tokenizer, char))[:1] for char in map(chr, range(0x3001)) if char.isspace()}
-    stops = frozenset(char for char, first in blanks.items() if first and _is_blank(first) and first not in crossed)
-    if model.get("ignore_merges") or " " not in stops:
-        wanted = "a pre-tokenizer that splits at blanks, or a vocabulary without tokens that span a space (and no ignore_merges)"
-        raise CheckpointError(f"expected {wanted}, got neither")
-    return stops
-
-
-def _pre_tokens(tokenizer: Tokenizer, text: str) -> list[str]:
-    """The pre-tokens of `text`, in the characters that the model's vocabulary spells them with."""
-    normal = tokenizer.normalizer.normalize_str(text) if tokenizer.normalizer else text
-    splitter = tokenizer.pre_tokenizer
-    return [part for part, _ in splitter.pre_tokenize_str(normal)] if splitter else [normal]
-
-
-def _is_blank(char: str) -> bool:
-    return char == _MARKER or char.isspace()

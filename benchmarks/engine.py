@@ -22,7 +22,7 @@ Measure = Callable[[], Measured]
 
 def measures(checkpoint: Checkpoint, folder: Path, threads: int) -> list[tuple[str, str, Bound, float, Measure]]:
     """(key, what, bound, target, how) of every row."""
-    plain = models.plain(checkpoint)
+    plain = models.plain(folder)
     return [
         ("batching", "16 sessions at once / one after another, tokens/s", "at least", 6.0, lambda: rows.batching(checkpoint)),
         ("decode", "decode step / transformers' cached step", "at most", 1.05, lambda: rows.decode_step(checkpoint, plain)),

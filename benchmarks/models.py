@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, Qwen2Config
 
-from backbones.loading import Checkpoint, load
+from backbones.loading import load
 
 SMOLLM2 = "checkpoints/smollm2"
 # Eight pairs over eight layers: what a selection looks like, and more work than eight heads of one layer.
@@ -61,14 +61,10 @@ def _random_qwen(folder: Path) -> None:
     (folder / "proactivellm.json").write_text(json.dumps({"name": folder.name, "attention_heads": pairs}))
 
 
-def plain(checkpoint: Checkpoint) -> Any:
-    """The same weights (shared, not copied) behind transformers' own attention and cache."""
-    ours = checkpoint.backbone.model
-    config = deepcopy(ours.config)
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa", dtype=ours.dtype)  # type: ignore[no-untyped-call]
-    model.load_state_dict(ours.state_dict(), assign=True)
-    # Not in the state: frequencies are buffers that are computed at construction.
-    model.model.rotary_emb = deepcopy(ours.model.rotary_emb)
-    model.tie_weights()
+def plain(folder: Path) -> Any:
+    """The same weights behind transformers' own attention and cache, in bfloat16."""
+    weights = load(str(folder), dtype="float32").backbone.model
+    config = deepcopy(weights.config)  # from_config writes the attention's name into what it is given
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa", dtype=torch.bfloat16)  # type: ignore[no-untyped-call]
+    model.load_state_dict(weights.state_dict())
     return model.eval().requires_grad_(False)

@@ -2,7 +2,7 @@
 
 import torch
 
-from backbones.layout import SourceRun, TargetRow, Units, pack
+from backbones.layout import SourceRun, TargetRow, Units, pack, round_size
 from backbones.slots import KVSlots, SlotShape
 
 SLOTS = KVSlots(SlotShape(1, 1, 2, torch.float32), count=2, length=16)
@@ -58,3 +58,27 @@ def test_padding_never_points_at_another_sessions_rows() -> None:
     assert padded.valid.tolist() == [[True] * 4, [True, False, False, False]]
     assert padded.mask.shape == (2, 1, 8, 4)
     assert not torch.isinf(padded.mask).all(dim=-1).any()  # every row sees something
+
+
+def test_a_tick_is_filled_up_to_one_of_few_sizes_with_rows_that_are_nobodys() -> None:
+    scratch = SLOTS.scratch.base
+    run = SourceRun(A, 0, [1, 2, 3])
+    layout = pack(
+        [run],
+        [TargetRow(B, 0, 21, visible=0, probe=True), TargetRow(A, 0, 22, visible=3)],
+        offset=0,
+        group=1,
+        dtype=torch.float32,
+        scratch=scratch,
+    )
+    assert (layout.tokens.shape, layout.spare) == ((1, 8), 3)
+    assert layout.rows[-3:].tolist() == [scratch] * 3
+    assert sum(query.count for query in layout.queries) == 5
+    assert layout.tokens[0, layout.probes].tolist() == [21]
+
+
+def test_sizes_are_few_and_never_too_small() -> None:
+    sizes = {round_size(count) for count in range(257)}
+    assert len(sizes) == 16
+    assert all(count <= round_size(count) <= max(16, 1.34 * count) or count < 16 for count in range(257))
+    assert [round_size(count) for count in (0, 1, 2, 3, 16, 17, 129)] == [0, 1, 2, 4, 16, 32, 192]

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self, Unpack
 
@@ -14,8 +14,8 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.typing import Subprotocol
 
 from proactivellm_client.errors import ClientError, ClosedError, ConnectError, ProtocolError
-from proactivellm_client.events import Done, Error, Event, Pong, Read, SessionStarted, Write
-from proactivellm_client.protocol import SUBPROTOCOL, Options, Protocol, is_for_iteration, websocket_url
+from proactivellm_client.events import Done, Error, Event, Pong, Read, SessionStarted, UnknownEvent, Write
+from proactivellm_client.protocol import OPENING, SUBPROTOCOL, Options, Protocol, is_for_iteration, websocket_url
 
 
 def connect(url: str, **options: Any) -> "Client":
@@ -31,20 +31,24 @@ class Client:
 
     def __init__(self, url: str, **options: Any) -> None:
         self._url, self._options = websocket_url(url), options
-        self._protocol = Protocol()
         self._socket: ClientConnection | None = None
+        self._pings = 0
+        self._reset()
+
+    def _reset(self) -> None:
+        self._protocol = Protocol()
+        self._session: Session | None = None  # the last that was started
         self._events: deque[Event] = deque()
         self._pongs: set[int] = set()
-        self._pings = 0
         self._receiving = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         """Connects. Raises ConnectError."""
         try:
-            self._socket = await open_socket(self._url, subprotocols=[Subprotocol(SUBPROTOCOL)], **{"compression": None, **self._options})
+            self._socket = await open_socket(self._url, subprotocols=[Subprotocol(SUBPROTOCOL)], **{**OPENING, **self._options})
         except (OSError, WebSocketException) as error:
             raise ConnectError(f"expected a ProactiveLLM server at {self._url}: {error}") from error
-        self._protocol = Protocol()
+        self._reset()
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -65,8 +69,7 @@ class Client:
         except ConnectionClosed as closed:
             # Why it was closed may still lie unread.
             with contextlib.suppress(ClosedError):
-                while True:
-                    await self._pull()
+                await self._until(lambda: False)
             raise self._why(closed) from None
 
     async def _pull(self) -> None:
@@ -87,24 +90,43 @@ class Client:
     def _why(self, closed: ConnectionClosed) -> ClientError:
         if self._protocol.fatal is not None:
             return self._protocol.fatal.as_exception()
-        return ClosedError(closed.rcvd.code, closed.rcvd.reason) if closed.rcvd else ClosedError(1006, "")
+        if closed.rcvd is not None:
+            return ClosedError(closed.rcvd.code, closed.rcvd.reason)
+        return ClosedError(1006, closed.sent.reason if closed.sent is not None else "")  # 1006: the server said no goodbye
 
-    async def _next(self) -> Event:
-        while not self._events:
+    async def _until(self, satisfied: Callable[[], bool]) -> None:
+        """Takes events off the socket until it is so. Of several tasks one receives at a time."""
+        while not satisfied():
             async with self._receiving:
-                if not self._events:  # another task may have taken it off the socket while this one waited
+                if not satisfied():  # another task may have taken it off the socket while this one waited
                     await self._pull()
-        return self._events.popleft()
+
+    async def _begin(self, session: "Session", frame: str) -> None:
+        """Sends a start. What still lies unread was meant for the session before."""
+        self._session = session
+        self._events.clear()
+        await self._send(frame)
+
+    async def _next(self, session: "Session") -> Event | None:
+        """The next event of a session, None after its last one, whoever took that."""
+
+        def is_over() -> bool:
+            return session.done is not None or self._session is not session
+
+        await self._until(lambda: is_over() or bool(self._events))
+        if is_over():
+            return None
+        event = self._events.popleft()
+        if isinstance(event, Done):
+            session.done = event
+        return event
 
     async def ping(self) -> float:
         """Seconds to the server and back. May run beside an iteration."""
         self._pings += 1
         number, started = self._pings, time.perf_counter()
         await self._send(self._protocol.ping(number))
-        while number not in self._pongs:
-            async with self._receiving:
-                if number not in self._pongs:
-                    await self._pull()
+        await self._until(lambda: number in self._pongs)
         self._pongs.discard(number)
         return time.perf_counter() - started
 
@@ -134,8 +156,9 @@ class Session:
             await self._client.__aenter__()
             self._owns_connection = True
         try:
-            await self._client._send(self._client._protocol.start(self._task, self._options))
-            event = await self._client._next()
+            await self._client._begin(self, self._client._protocol.start(self._task, self._options))
+            while isinstance(event := await self._client._next(self), UnknownEvent):
+                pass  # of a newer server: nobody iterates yet
             if isinstance(event, Error):
                 raise event.as_exception()
             if not isinstance(event, SessionStarted):
@@ -157,36 +180,48 @@ class Session:
                 async for _ in self:
                     pass
 
+    def _is_current(self) -> bool:
+        """False once a later session has the connection: what is sent to this one is late, and dropped as the server would."""
+        _ = self.started
+        return self._client._session is self
+
     async def send(self, text: str) -> None:
         """The next piece of the source, cut anywhere; a word is released at once if its trailing space comes with it."""
-        await self._client._send(self._client._protocol.append(text))
+        if self._is_current():
+            await self._client._send(self._client._protocol.append(text))
 
     async def end(self) -> None:
         """No more source: the rest of the target is written."""
-        await self._client._send(self._client._protocol.end())
+        if self._is_current():
+            await self._client._send(self._client._protocol.end())
 
     async def update(self, *, tier: str | None = None, threshold: float | None = None) -> None:
         """Another tier or threshold, from the next decision on; `SessionUpdated` says from which target token."""
-        await self._client._send(self._client._protocol.update(tier, threshold))
+        if self._is_current():
+            await self._client._send(self._client._protocol.update(tier, threshold))
 
     async def cancel(self) -> None:
         """Ends the session; `Done` with reason `cancelled` follows, unless it was done before."""
-        await self._client._send(self._client._protocol.cancel())
+        if self._is_current():
+            await self._client._send(self._client._protocol.cancel())
 
     async def ping(self) -> float:
         """Seconds to the server and back."""
         return await self._client.ping()
 
-    async def __aiter__(self) -> AsyncIterator[Event]:
+    def __aiter__(self) -> Self:
         """Events up to and with `Done`. A refusal that is not fatal comes as an `Error` event, a fatal one is raised as ServerError."""
-        while self.done is None:
-            event = await self._client._next()
-            if isinstance(event, Done):
-                self.done = event
-            yield event
+        return self
+
+    async def __anext__(self) -> Event:
+        _ = self.started
+        event = await self._client._next(self)
+        if event is None:
+            raise StopAsyncIteration
+        return event
 
     async def text(self) -> str:
-        """Waits for the end of the session; all of the target's text."""
+        """Waits for the end of the session; all of the target's text. `done.reason` tells whether it is complete."""
         async for _ in self:
             pass
         assert self.done is not None

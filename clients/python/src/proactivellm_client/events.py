@@ -3,7 +3,8 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal, TypeAlias
+from types import UnionType
+from typing import Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 from proactivellm_client.errors import NoCapacityError, ProtocolError, ServerError
 
@@ -152,7 +153,7 @@ def parse(frame: str) -> Event:
     try:
         raw = json.loads(frame)
         kind, seq = raw["type"], raw["seq"]
-        if not isinstance(kind, str) or not isinstance(seq, int):
+        if not isinstance(kind, str) or type(seq) is not int:
             raise ProtocolError(f"expected an event with a type and a seq, got {frame[:200]!r}")
         if kind not in _TYPES:
             return UnknownEvent(seq, kind, raw)
@@ -163,5 +164,26 @@ def parse(frame: str) -> Event:
 
 
 def _build(kind: type[Any], raw: Mapping[str, Any]) -> Any:
-    known = {field.name for field in fields(kind)} & raw.keys()
-    return kind(**{name: _build(_PARTS[name], raw[name]) if name in _PARTS else raw[name] for name in known})
+    if not isinstance(raw, dict):
+        raise TypeError(f"expected an object for {kind.__name__}, got {raw!r}")
+    values: dict[str, Any] = {}
+    for name, kinds in _FIELDS[kind].items():
+        if name in raw:
+            values[name] = _build(_PARTS[name], raw[name]) if name in _PARTS else raw[name]
+            if type(values[name]) not in kinds:
+                raise TypeError(f"expected {name} of another type, got {raw[name]!r}")
+    return kind(**values)
+
+
+def _kinds(hint: Any) -> set[type[Any]]:
+    """The types that JSON may give for an annotation. A literal is any text: a newer server may know more words."""
+    if isinstance(hint, UnionType):
+        return set().union(*(_kinds(part) for part in get_args(hint)))
+    if get_origin(hint) is Literal:
+        return {str}
+    return {float, int} if hint is float else {hint}
+
+
+_FIELDS: Mapping[type[Any], Mapping[str, set[type[Any]]]] = {
+    kind: {field.name: _kinds(get_type_hints(kind)[field.name]) for field in fields(kind)} for kind in (*_TYPES.values(), *_PARTS.values())
+}

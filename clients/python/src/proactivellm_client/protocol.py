@@ -12,6 +12,9 @@ from proactivellm_client.errors import ProtocolError
 from proactivellm_client.events import Decision, Done, Error, Event, Pong, Read, SessionStarted, SessionUpdated, Write, parse
 
 SUBPROTOCOL = "proactivellm.v1"
+# A client that sends for minutes before it reads must still answer keepalive pings, which wait behind unread frames; the limits of a
+# session bound what can pile up.
+OPENING: Mapping[str, Any] = {"compression": None, "max_queue": 2**20}
 State = Literal["idle", "starting", "running", "done"]
 
 
@@ -33,9 +36,13 @@ class Options(TypedDict, total=False):
 
 def websocket_url(url: str) -> str:
     """`http` becomes `ws`, a missing path `/v1/stream`. Raises ProtocolError for any other scheme."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # read for its ValueError
+    except ValueError as error:
+        raise ProtocolError(f"expected a URL such as ws://127.0.0.1:8000, got {url!r}: {error}") from error
     scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
-    if scheme not in ("ws", "wss") or not parts.netloc:
+    if scheme not in ("ws", "wss") or not parts.hostname:
         raise ProtocolError(f"expected a URL such as ws://127.0.0.1:8000, got {url!r}")
     return urlunsplit((scheme, parts.netloc, "/v1/stream" if parts.path in ("", "/") else parts.path, parts.query, ""))
 

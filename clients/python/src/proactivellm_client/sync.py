@@ -4,10 +4,11 @@ Sending and iterating may happen in two threads.
 """
 
 import contextlib
+import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self, Unpack
 
@@ -17,8 +18,8 @@ from websockets.sync.client import connect as open_socket
 from websockets.typing import Subprotocol
 
 from proactivellm_client.errors import ClientError, ClosedError, ConnectError, ProtocolError
-from proactivellm_client.events import Done, Error, Event, Pong, Read, SessionStarted, Write
-from proactivellm_client.protocol import SUBPROTOCOL, Options, Protocol, is_for_iteration, websocket_url
+from proactivellm_client.events import Done, Error, Event, Pong, Read, SessionStarted, UnknownEvent, Write
+from proactivellm_client.protocol import OPENING, SUBPROTOCOL, Options, Protocol, is_for_iteration, websocket_url
 
 
 def connect(url: str, **options: Any) -> "Client":
@@ -34,24 +35,28 @@ class Client:
 
     def __init__(self, url: str, **options: Any) -> None:
         self._url, self._options = websocket_url(url), options
-        self._protocol = Protocol()
         self._socket: ClientConnection | None = None
         self._closing = contextlib.ExitStack()
+        self._pings = itertools.count(1)
+        self._reset()
+
+    def _reset(self) -> None:
+        self._protocol = Protocol()
+        self._session: Session | None = None  # the last that was started
         self._events: deque[Event] = deque()
         self._pongs: set[int] = set()
-        self._pings = 0
         self._receiving = False
         self._received = threading.Condition()
 
     def __enter__(self) -> Self:
         """Connects. Raises ConnectError."""
         try:
-            options = {"compression": None, **self._options}
+            options = {**OPENING, **self._options}
             opening = open_socket(self._url, subprotocols=[Subprotocol(SUBPROTOCOL)], **options)
             self._socket = self._closing.enter_context(opening)
         except (OSError, WebSocketException) as error:
             raise ConnectError(f"expected a ProactiveLLM server at {self._url}: {error}") from error
-        self._protocol = Protocol()
+        self._reset()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -71,9 +76,8 @@ class Client:
             self._socket.send(frame)
         except ConnectionClosed as closed:
             # Why it was closed may still lie unread.
-            with contextlib.suppress(ClosedError):
-                while True:
-                    self._pull()
+            with contextlib.suppress(ClosedError), self._received:
+                self._until(lambda: False)
             raise self._why(closed) from None
 
     def _pull(self) -> None:
@@ -94,35 +98,59 @@ class Client:
     def _why(self, closed: ConnectionClosed) -> ClientError:
         if self._protocol.fatal is not None:
             return self._protocol.fatal.as_exception()
-        return ClosedError(closed.rcvd.code, closed.rcvd.reason) if closed.rcvd else ClosedError(1006, "")
+        if closed.rcvd is not None:
+            return ClosedError(closed.rcvd.code, closed.rcvd.reason)
+        return ClosedError(1006, closed.sent.reason if closed.sent is not None else "")  # 1006: the server said no goodbye
 
     def _until(self, satisfied: Callable[[], bool]) -> None:
-        """Takes events off the socket until it is so. Of several threads one receives, and tells the others what it got."""
-        with self._received:
-            while not satisfied():
-                if self._receiving:
-                    self._received.wait()
-                    continue
-                self._receiving = True
-                self._received.release()
-                try:
-                    self._pull()
-                finally:
-                    self._received.acquire()
-                    self._receiving = False
-                    self._received.notify_all()
+        """Takes events off the socket until it is so. Of several threads one receives, and tells the others what it got.
 
-    def _next(self) -> Event:
-        self._until(lambda: bool(self._events))
-        return self._events.popleft()
+        The caller holds `_received`, once.
+        """
+        while not satisfied():
+            if self._receiving:
+                self._received.wait()
+                continue
+            self._receiving = True
+            self._received.release()
+            try:
+                self._pull()
+            finally:
+                self._received.acquire()
+                self._receiving = False
+                self._received.notify_all()
+
+    def _begin(self, session: "Session", frame: str) -> None:
+        """Sends a start. What still lies unread was meant for the session before."""
+        with self._received:
+            self._session = session
+            self._events.clear()
+            self._received.notify_all()
+        self._send(frame)
+
+    def _next(self, session: "Session") -> Event | None:
+        """The next event of a session, None after its last one, whoever took that."""
+
+        def is_over() -> bool:
+            return session.done is not None or self._session is not session
+
+        with self._received:
+            self._until(lambda: is_over() or bool(self._events))
+            if is_over():
+                return None
+            event = self._events.popleft()
+            if isinstance(event, Done):
+                session.done = event
+                self._received.notify_all()
+            return event
 
     def ping(self) -> float:
         """Seconds to the server and back. May run beside an iteration."""
-        self._pings += 1
-        number, started = self._pings, time.perf_counter()
+        number, started = next(self._pings), time.perf_counter()
         self._send(self._protocol.ping(number))
-        self._until(lambda: number in self._pongs)
-        self._pongs.discard(number)
+        with self._received:
+            self._until(lambda: number in self._pongs)
+            self._pongs.discard(number)
         return time.perf_counter() - started
 
 
@@ -151,8 +179,9 @@ class Session:
             self._client.__enter__()
             self._owns_connection = True
         try:
-            self._client._send(self._client._protocol.start(self._task, self._options))
-            event = self._client._next()
+            self._client._begin(self, self._client._protocol.start(self._task, self._options))
+            while isinstance(event := self._client._next(self), UnknownEvent):
+                pass  # of a newer server: nobody iterates yet
             if isinstance(event, Error):
                 raise event.as_exception()
             if not isinstance(event, SessionStarted):
@@ -174,36 +203,48 @@ class Session:
                 for _ in self:
                     pass
 
+    def _is_current(self) -> bool:
+        """False once a later session has the connection: what is sent to this one is late, and dropped as the server would."""
+        _ = self.started
+        return self._client._session is self
+
     def send(self, text: str) -> None:
         """The next piece of the source, cut anywhere; a word is released at once if its trailing space comes with it."""
-        self._client._send(self._client._protocol.append(text))
+        if self._is_current():
+            self._client._send(self._client._protocol.append(text))
 
     def end(self) -> None:
         """No more source: the rest of the target is written."""
-        self._client._send(self._client._protocol.end())
+        if self._is_current():
+            self._client._send(self._client._protocol.end())
 
     def update(self, *, tier: str | None = None, threshold: float | None = None) -> None:
         """Another tier or threshold, from the next decision on; `SessionUpdated` says from which target token."""
-        self._client._send(self._client._protocol.update(tier, threshold))
+        if self._is_current():
+            self._client._send(self._client._protocol.update(tier, threshold))
 
     def cancel(self) -> None:
         """Ends the session; `Done` with reason `cancelled` follows, unless it was done before."""
-        self._client._send(self._client._protocol.cancel())
+        if self._is_current():
+            self._client._send(self._client._protocol.cancel())
 
     def ping(self) -> float:
         """Seconds to the server and back."""
         return self._client.ping()
 
-    def __iter__(self) -> Iterator[Event]:
+    def __iter__(self) -> Self:
         """Events up to and with `Done`. A refusal that is not fatal comes as an `Error` event, a fatal one is raised as ServerError."""
-        while self.done is None:
-            event = self._client._next()
-            if isinstance(event, Done):
-                self.done = event
-            yield event
+        return self
+
+    def __next__(self) -> Event:
+        _ = self.started
+        event = self._client._next(self)
+        if event is None:
+            raise StopIteration
+        return event
 
     def text(self) -> str:
-        """Waits for the end of the session; all of the target's text."""
+        """Waits for the end of the session; all of the target's text. `done.reason` tells whether it is complete."""
         for _ in self:
             pass
         assert self.done is not None
