@@ -79,6 +79,6 @@ def test_a_tick_is_filled_up_to_one_of_few_sizes_with_rows_that_are_nobodys() ->
 
 def test_sizes_are_few_and_never_too_small() -> None:
     sizes = {round_size(count) for count in range(257)}
-    assert len(sizes) == 16
-    assert all(count <= round_size(count) <= max(16, 1.34 * count) or count < 16 for count in range(257))
+    assert len(sizes) == 15
+    assert all(count <= round_size(count) < 2 * count for count in range(1, 257))
     assert [round_size(count) for count in (0, 1, 2, 3, 16, 17, 129)] == [0, 1, 2, 4, 16, 32, 192]

@@ -32,7 +32,12 @@ def done(seq: int, text: str = "", reason: str = "end") -> dict[str, Any]:
     return s("done", seq, text=text, reason=reason, usage=usage, rco=None, ail=None)
 
 
-START, BEGUN = c("session.start", task="t"), {"from": "server", "message": STARTED}
+def begun(seq: int) -> dict[str, Any]:
+    """A session that starts later on the connection."""
+    return {"from": "server", "message": {**STARTED, "seq": seq}}
+
+
+START, BEGUN = c("session.start", task="t"), begun(1)
 
 
 class Fake:

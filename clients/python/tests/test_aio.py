@@ -14,12 +14,14 @@ from proactivellm_client import (
     ProtocolError,
     Read,
     ServerError,
+    SessionUpdated,
     UnknownEvent,
     Write,
     connect,
 )
+from websockets.asyncio.server import serve
 
-from clients.python.tests.fake import BEGUN, START, c, done, playing, s
+from clients.python.tests.fake import BEGUN, START, begun, c, done, playing, s
 
 CAPACITY = {"code": "no_capacity", "message": "full", "param": None, "n": None, "fatal": True, "retry_after": 2.0}
 
@@ -87,8 +89,7 @@ def test_a_fatal_refusal_at_the_start_is_raised_with_its_code_and_when_to_come_b
 def test_a_refusal_that_is_not_fatal_leaves_the_connection_for_the_next_start() -> None:
     async def act() -> None:
         refusal = s("error", 1, code="unknown_task", message="m", param="task", n=None, fatal=False, retry_after=None)
-        begun = {"from": "server", "message": {**BEGUN["message"], "seq": 2}}
-        script = [c("session.start", task="x"), refusal, START, begun, c("source.end"), done(3, "")]
+        script = [c("session.start", task="x"), refusal, START, begun(2), c("source.end"), done(3, "")]
         async with playing(script) as fake, connect(fake.url) as client:
             with pytest.raises(ServerError, match="unknown_task"):
                 async with client.session("x"):
@@ -135,8 +136,7 @@ def test_sending_after_a_fatal_error_raises_that_error() -> None:
 
 def test_leaving_early_cancels_on_a_shared_connection() -> None:
     async def act() -> None:
-        again = {"from": "server", "message": {**BEGUN["message"], "seq": 3}}
-        script = [START, BEGUN, c("session.cancel"), done(2, reason="cancelled"), START, again, c("source.end"), done(4)]
+        script = [START, BEGUN, c("session.cancel"), done(2, reason="cancelled"), START, begun(3), c("source.end"), done(4)]
         async with playing(script) as fake, connect(fake.url) as client:
             async with client.session("t"):
                 pass
@@ -175,6 +175,125 @@ def test_lost_events_are_a_protocol_error() -> None:
         async with playing([START, BEGUN, done(3)]) as fake, connect(fake.url).session("t") as session:
             with pytest.raises(ProtocolError, match="lost"):
                 await session.text()
+
+    run(act())
+
+
+def test_a_fatal_error_ends_the_iteration_after_what_came_before_it() -> None:
+    async def act() -> None:
+        fatal = s("error", 3, code="worker_failed", message="m", param=None, n=None, fatal=True, retry_after=None)
+        write = s("write", 2, text="A", index=0, count=1, phi=1, n=1)
+        script = [START, BEGUN, c("source.append", text="a "), write, fatal]
+        async with playing(script, close=1011) as fake, connect(fake.url).session("t") as session:
+            await session.send("a ")
+            assert isinstance(await anext(session), Write)
+            with pytest.raises(ServerError, match="worker_failed") as failed:
+                await anext(session)
+            assert failed.value.fatal
+            with pytest.raises(ServerError, match="worker_failed"):
+                await session.exchange("b ")
+
+    run(act())
+
+
+def test_an_update_and_a_cancel() -> None:
+    async def act() -> None:
+        updated = s("session.updated", 2, threshold=0.5, from_index=0)
+        cancelled = done(3, reason="cancelled")
+        script = [START, BEGUN, c("session.update", threshold=0.5), updated, c("session.cancel"), cancelled]
+        async with playing(script) as fake, connect(fake.url).session("t") as session:
+            await session.update(threshold=0.5)
+            await session.cancel()
+            assert [type(event) for event in [event async for event in session]] == [SessionUpdated, Done]
+            assert session.done is not None
+            assert session.done.reason == "cancelled"
+
+    run(act())
+
+
+def test_an_event_of_a_newer_server_before_the_start_is_passed_over() -> None:
+    async def act() -> None:
+        script = [START, s("queued", 1, place=3), begun(2), c("source.end"), done(3)]
+        async with playing(script) as fake, connect(fake.url).session("t") as session:
+            await session.end()
+            assert await session.text() == ""
+
+    run(act())
+
+
+def test_who_sends_for_long_before_reading_still_answers_keepalive_pings() -> None:
+    async def act() -> None:
+        script = [START, BEGUN]
+        for n in range(1, 41):  # more than websockets holds by itself
+            script += [c("source.append", text="a "), s("read", n + 1, phi=n, n=n)]
+        script += [c("source.end"), done(42)]
+        impatient = {"ping_interval": 0.1, "ping_timeout": 0.3}
+        async with playing(script) as fake, connect(fake.url, **impatient).session("t") as session:
+            for _ in range(40):
+                await session.send("a ")
+            await asyncio.sleep(0.8)
+            await session.end()
+            assert await session.text() == ""
+
+    run(act())
+
+
+def test_a_client_that_is_not_entered_gives_every_session_a_connection_without_the_last_ones_events() -> None:
+    async def act() -> None:
+        script = [START, BEGUN, c("source.append", text="a "), s("read", 2, phi=1, n=1), s("news", 3)]
+        async with playing(script) as fake:
+            client = connect(fake.url)
+            for _ in range(2):
+                async with client.session("t") as session:
+                    await session.send("a ")
+                    async for _event in session:
+                        break
+                    await client._pull()  # it lies there unread when the session is left
+            with pytest.raises(ProtocolError, match="open connection"):
+                await session.send("b ")
+
+    run(act())
+
+
+def test_leaving_a_shared_connection_while_another_task_iterates() -> None:
+    async def act() -> None:
+        script = [START, BEGUN, c("session.cancel"), done(2, "x", reason="cancelled")]
+        async with playing(script) as fake, connect(fake.url) as client:
+            async with client.session("t") as session:
+                reader = asyncio.create_task(session.text())
+                await asyncio.sleep(0)
+            assert await reader == "x"
+
+    run(act())
+
+
+def test_what_is_sent_to_a_session_whose_connection_a_later_one_has_is_dropped() -> None:
+    async def act() -> None:
+        script = [START, BEGUN, c("source.end"), done(2), START, begun(3), c("source.end"), done(4)]
+        async with playing(script) as fake, connect(fake.url) as client:
+            async with client.session("t") as first:
+                await first.end()
+                await first.text()
+            with pytest.raises(ProtocolError, match="async with"):
+                await client.session("t").send("not entered")
+            async with client.session("t") as second:
+                await first.send("late ")
+                await first.end()
+                await first.cancel()
+                assert [event async for event in first] == []
+                await second.end()
+                await second.text()
+
+    run(act())
+
+
+def test_a_websocket_that_is_not_ours_is_a_connect_error() -> None:
+    async def act() -> None:
+        async with serve(lambda socket: socket.wait_closed(), "127.0.0.1", 0) as server:
+            port = next(iter(server.sockets)).getsockname()[1]
+            with pytest.raises(ConnectError, match="another websocket"):
+                async with connect(f"http://127.0.0.1:{port}").session("t"):
+                    pytest.fail("it speaks something else")
 
     run(act())
 

@@ -46,6 +46,40 @@ def test_events_with_missing_fields(frame: str) -> None:
         parse(frame)
 
 
+@pytest.mark.parametrize(
+    "frame",
+    [
+        '{"type": "done", "seq": 1, "text": "", "reason": "end", "usage": 5, "rco": null, "ail": null}',
+        '{"type": "write", "seq": 1, "text": 5, "index": 0, "count": 1, "phi": 1, "n": 1}',
+        '{"type": "read", "seq": true, "phi": 1, "n": 1}',
+    ],
+)
+def test_fields_of_another_type(frame: str) -> None:
+    with pytest.raises(ProtocolError):
+        parse(frame)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda part: st.lists(part) | st.dictionaries(st.text(), part),
+    max_leaves=4,
+)
+
+
+@given(golden=st.sampled_from(SERVER), data=st.data())
+def test_a_field_arrives_as_it_was_sent_or_the_frame_is_refused(golden: dict[str, Any], data: st.DataObject) -> None:
+    field = data.draw(st.sampled_from(sorted(golden["message"].keys() - {"type"})))
+    message = {**golden["message"], field: data.draw(JSON)}
+    try:
+        event = parse(json.dumps(message))
+    except ProtocolError:
+        return
+    got, hint = getattr(event, field), type(getattr(parse(json.dumps(golden["message"])), field))
+    assert got == message[field]
+    assert got is None or isinstance(got, float | int | str)
+    assert hint is type(None) or got is None or type(got) in ({int, float} if hint in (int, float) else {hint, int})
+
+
 @pytest.mark.parametrize(("code", "kind"), [("no_capacity", NoCapacityError), ("not_ready", NoCapacityError), ("bad_message", ServerError)])
 def test_errors_become_exceptions_of_their_kind(code: str, kind: type[ClientError]) -> None:
     error = Error(seq=1, code=code, message="m", fatal=True, param="p", retry_after=1.5).as_exception()

@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from proactivellm_client import Done, ProtocolError
 from proactivellm_client.protocol import Protocol, websocket_url
 
@@ -91,6 +93,43 @@ def test_a_read_that_answers_out_of_order_is_a_protocol_error() -> None:
         protocol.receive(json.dumps(s("read", 2, phi=1, n=2)["message"]))
 
 
+def answers(writes: list[list[int]]) -> list[str]:
+    """What a server sends to as many appends, each answered by writes of so many tokens, and to the end."""
+    messages, index = [STARTED], 0
+    for n, counts in enumerate(writes, 1):
+        for count in counts:
+            messages.append(s("write", len(messages) + 1, text="x", index=index, count=count, phi=n, n=n)["message"])
+            index += count
+        messages.append(s("read", len(messages) + 1, phi=n, n=n)["message"])
+    messages.append(done(len(messages) + 1)["message"])
+    return [json.dumps(message) for message in messages]
+
+
+@given(writes=st.lists(st.lists(st.integers(0, 3), max_size=3), max_size=4), data=st.data())
+def test_a_whole_session_is_understood_and_one_with_a_lost_event_is_not(writes: list[list[int]], data: st.DataObject) -> None:
+    frames = answers(writes)
+    lost = data.draw(st.integers(0, len(frames) - 1))
+
+    def play(received: list[str]) -> Protocol:
+        protocol = Protocol()
+        protocol.start("t", {})
+        for number, frame in enumerate(received):
+            protocol.receive(frame)
+            if number == 0:
+                for _ in writes:
+                    protocol.append("x ")
+                protocol.end()
+        return protocol
+
+    whole = play(frames)
+    assert (whole.state, whole.n, whole.answered) == ("done", len(writes) + 1, len(writes))
+    if lost == len(frames) - 1:
+        assert play(frames[:-1]).state == "running"
+    else:
+        with pytest.raises(ProtocolError, match="events were lost"):
+            play(frames[:lost] + frames[lost + 1 :])
+
+
 def test_nothing_comes_for_a_session_that_is_done() -> None:
     protocol = running()
     protocol.end()
@@ -130,7 +169,7 @@ def test_urls(url: str, expected: str) -> None:
     assert websocket_url(url) == expected
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://h", "ws://", ""])
+@pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://h", "ws://", "ws://:1", "ws://h:abc", "ws://h:99999", "ws://[::1", ""])
 def test_urls_that_are_none(url: str) -> None:
     with pytest.raises(ProtocolError, match="expected a URL"):
         websocket_url(url)

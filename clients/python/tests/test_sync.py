@@ -1,12 +1,13 @@
 """The blocking client against a scripted server."""
 
 import threading
+import time
 
 import pytest
-from proactivellm_client import ClosedError, ConnectError, NoCapacityError
-from proactivellm_client.sync import connect
+from proactivellm_client import ClosedError, ConnectError, NoCapacityError, ProtocolError, ServerError
+from proactivellm_client.sync import Session, connect
 
-from clients.python.tests.fake import BEGUN, START, c, done, playing_in_a_thread, s
+from clients.python.tests.fake import BEGUN, START, begun, c, done, playing_in_a_thread, s
 
 SCRIPT = [
     START,
@@ -43,8 +44,7 @@ def test_one_thread_sends_while_another_iterates_and_a_third_pings() -> None:
 
 
 def test_two_sessions_on_one_connection() -> None:
-    again = {"from": "server", "message": {**BEGUN["message"], "seq": 3}}
-    script = [START, BEGUN, c("session.cancel"), done(2, reason="cancelled"), START, again, c("source.end"), done(4)]
+    script = [START, BEGUN, c("session.cancel"), done(2, reason="cancelled"), START, begun(3), c("source.end"), done(4)]
     with playing_in_a_thread(script) as fake, connect(fake.url) as client:
         with client.session("t"):
             pass
@@ -63,3 +63,75 @@ def test_refusal_close_and_nobody_there() -> None:
         assert closed.value.code == 1012
     with pytest.raises(ConnectError), connect("ws://127.0.0.1:9").session("t"):
         pytest.fail("nobody is there")
+
+
+def test_a_fatal_error_is_raised_by_iterating_and_by_sending_afterwards() -> None:
+    fatal = s("error", 2, code="too_large", message="m", param=None, n=None, fatal=True, retry_after=None)
+    with playing_in_a_thread([START, BEGUN, fatal], close=4413) as fake, connect(fake.url).session("t") as session:
+        with pytest.raises(ServerError, match="too_large"):
+            session.text()
+        with pytest.raises(ServerError, match="too_large"):
+            session.exchange("a ")
+
+
+def send_for_ever(session: Session) -> None:
+    while True:
+        session.send("a ")
+        time.sleep(0.001)  # a flood would fill the fake server's buffers, which then waits 10 s for the close
+
+
+def test_a_sender_learns_why_while_another_thread_waits_for_events() -> None:
+    fatal = s("error", 2, code="too_large", message="m", param=None, n=None, fatal=True, retry_after=None)
+    script = [START, BEGUN, c("source.append", text="a "), fatal]
+    with playing_in_a_thread(script, close=4413) as fake, connect(fake.url).session("t") as session:
+        why: list[str] = []
+
+        def read() -> None:
+            with pytest.raises(ServerError) as failed:
+                session.text()
+            why.append(failed.value.code)
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        with pytest.raises(ServerError, match="too_large"):
+            send_for_ever(session)
+        reader.join(10)
+        assert why == ["too_large"]
+
+
+def test_lost_events_and_events_of_a_newer_server() -> None:
+    script = [START, s("queued", 1), begun(2), s("news", 3), done(5)]
+    with playing_in_a_thread(script) as fake, connect(fake.url).session("t") as session:
+        assert type(next(session)).__name__ == "UnknownEvent"
+        with pytest.raises(ProtocolError, match="lost"):
+            session.text()
+
+
+def test_leaving_a_shared_connection_while_another_thread_iterates() -> None:
+    script = [START, BEGUN, c("session.cancel"), done(2, "x", reason="cancelled"), START, begun(3), c("source.end"), done(4)]
+    with playing_in_a_thread(script) as fake, connect(fake.url) as client:
+        texts: list[str] = []
+        with client.session("t") as first:
+            reader = threading.Thread(target=lambda: texts.append(first.text()))
+            reader.start()
+        reader.join(10)
+        assert texts == ["x"]
+        with client.session("t") as second:
+            first.send("late ")
+            second.end()
+            assert second.text() == ""
+            assert list(first) == []
+
+
+def test_who_sends_for_long_before_reading_still_answers_keepalive_pings() -> None:
+    script = [START, BEGUN]
+    for n in range(1, 41):  # more than websockets holds by itself
+        script += [c("source.append", text="a "), s("read", n + 1, phi=n, n=n)]
+    script += [c("source.end"), done(42)]
+    impatient = {"ping_interval": 0.1, "ping_timeout": 0.3}
+    with playing_in_a_thread(script) as fake, connect(fake.url, **impatient).session("t") as session:
+        for _ in range(40):
+            session.send("a ")
+        time.sleep(0.8)
+        session.end()
+        assert session.text() == ""

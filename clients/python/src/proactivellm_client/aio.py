@@ -45,10 +45,14 @@ class Client:
     async def __aenter__(self) -> Self:
         """Connects. Raises ConnectError."""
         try:
-            self._socket = await open_socket(self._url, subprotocols=[Subprotocol(SUBPROTOCOL)], **{**OPENING, **self._options})
+            socket = await open_socket(self._url, subprotocols=[Subprotocol(SUBPROTOCOL)], **{**OPENING, **self._options})
         except (OSError, WebSocketException) as error:
             raise ConnectError(f"expected a ProactiveLLM server at {self._url}: {error}") from error
+        if socket.subprotocol != SUBPROTOCOL:
+            await socket.close()
+            raise ConnectError(f"expected a server that speaks {SUBPROTOCOL} at {self._url}, got another websocket")
         self._reset()
+        self._socket = socket
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -103,7 +107,7 @@ class Client:
 
     async def _begin(self, session: "Session", frame: str) -> None:
         """Sends a start. What still lies unread was meant for the session before."""
-        self._session = session
+        self._session, session.done = session, None
         self._events.clear()
         await self._send(frame)
 
@@ -114,8 +118,10 @@ class Client:
             return session.done is not None or self._session is not session
 
         await self._until(lambda: is_over() or bool(self._events))
-        if is_over():
+        if session.done is not None:
             return None
+        if is_over():
+            raise ProtocolError("expected a session with a connection, got one whose connection a later session has")
         event = self._events.popleft()
         if isinstance(event, Done):
             session.done = event

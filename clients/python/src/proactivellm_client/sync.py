@@ -53,10 +53,14 @@ class Client:
         try:
             options = {**OPENING, **self._options}
             opening = open_socket(self._url, subprotocols=[Subprotocol(SUBPROTOCOL)], **options)
-            self._socket = self._closing.enter_context(opening)
+            socket = self._closing.enter_context(opening)
         except (OSError, WebSocketException) as error:
             raise ConnectError(f"expected a ProactiveLLM server at {self._url}: {error}") from error
+        if socket.subprotocol != SUBPROTOCOL:
+            self._closing.close()
+            raise ConnectError(f"expected a server that speaks {SUBPROTOCOL} at {self._url}, got another websocket")
         self._reset()
+        self._socket = socket
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -123,7 +127,7 @@ class Client:
     def _begin(self, session: "Session", frame: str) -> None:
         """Sends a start. What still lies unread was meant for the session before."""
         with self._received:
-            self._session = session
+            self._session, session.done = session, None
             self._events.clear()
             self._received.notify_all()
         self._send(frame)
@@ -136,8 +140,10 @@ class Client:
 
         with self._received:
             self._until(lambda: is_over() or bool(self._events))
-            if is_over():
+            if session.done is not None:
                 return None
+            if is_over():
+                raise ProtocolError("expected a session with a connection, got one whose connection a later session has")
             event = self._events.popleft()
             if isinstance(event, Done):
                 session.done = event
