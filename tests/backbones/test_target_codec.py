@@ -42,14 +42,15 @@ def test_the_parts_joined_are_the_whole_and_no_part_is_half_a_character(make: Ma
 @settings(max_examples=60, deadline=None)
 @given(ids=st.lists(st.integers(0, 880), max_size=30))
 def test_any_ids_at_all_are_survived(make: Make, ids: list[int]) -> None:
-    """A model may write broken bytes; what is sound in them still comes, and every letter of the whole decoding too."""
+    """A model may write broken bytes. Every letter of the whole decoding still comes, and so may sound neighbours that it gives up."""
     known = [token for token in ids if make().id_to_token(token) is not None]
     joined, _ = decode(make, known)
 
     def letters(text: str) -> str:
         return "".join(char for char in text if char.isascii() and char.isalpha())
 
-    assert letters(joined) == letters(make().decode(known))
+    left = iter(letters(joined))
+    assert all(char in left for char in letters(make().decode(known)))
 
 
 def test_a_character_of_several_tokens_comes_with_its_last() -> None:

@@ -86,21 +86,6 @@ def test_a_fatal_refusal_at_the_start_is_raised_with_its_code_and_when_to_come_b
     run(act())
 
 
-def test_a_refusal_that_is_not_fatal_leaves_the_connection_for_the_next_start() -> None:
-    async def act() -> None:
-        refusal = s("error", 1, code="unknown_task", message="m", param="task", n=None, fatal=False, retry_after=None)
-        script = [c("session.start", task="x"), refusal, START, begun(2), c("source.end"), done(3, "")]
-        async with playing(script) as fake, connect(fake.url) as client:
-            with pytest.raises(ServerError, match="unknown_task"):
-                async with client.session("x"):
-                    pytest.fail("it was refused")
-            async with client.session("t") as session:
-                await session.end()
-                assert await session.text() == ""
-
-    run(act())
-
-
 def test_a_refused_update_is_an_event_and_the_session_goes_on() -> None:
     async def act() -> None:
         refusal = s("error", 2, code="unknown_tier", message="m", param="tier", n=None, fatal=False, retry_after=None)
@@ -130,19 +115,6 @@ def test_sending_after_a_fatal_error_raises_that_error() -> None:
             await asyncio.sleep(0.2)  # both the error and the close have come, unread
             with pytest.raises(ServerError, match="too_large"):
                 await session.send("x ")
-
-    run(act())
-
-
-def test_leaving_early_cancels_on_a_shared_connection() -> None:
-    async def act() -> None:
-        script = [START, BEGUN, c("session.cancel"), done(2, reason="cancelled"), START, begun(3), c("source.end"), done(4)]
-        async with playing(script) as fake, connect(fake.url) as client:
-            async with client.session("t"):
-                pass
-            async with client.session("t") as session:
-                await session.end()
-                await session.text()
 
     run(act())
 
@@ -238,55 +210,6 @@ def test_who_sends_for_long_before_reading_still_answers_keepalive_pings() -> No
     run(act())
 
 
-def test_a_client_that_is_not_entered_gives_every_session_a_connection_without_the_last_ones_events() -> None:
-    async def act() -> None:
-        script = [START, BEGUN, c("source.append", text="a "), s("read", 2, phi=1, n=1), s("news", 3)]
-        async with playing(script) as fake:
-            client = connect(fake.url)
-            for _ in range(2):
-                async with client.session("t") as session:
-                    await session.send("a ")
-                    async for _event in session:
-                        break
-                    await client._pull()  # it lies there unread when the session is left
-            with pytest.raises(ProtocolError, match="open connection"):
-                await session.send("b ")
-
-    run(act())
-
-
-def test_leaving_a_shared_connection_while_another_task_iterates() -> None:
-    async def act() -> None:
-        script = [START, BEGUN, c("session.cancel"), done(2, "x", reason="cancelled")]
-        async with playing(script) as fake, connect(fake.url) as client:
-            async with client.session("t") as session:
-                reader = asyncio.create_task(session.text())
-                await asyncio.sleep(0)
-            assert await reader == "x"
-
-    run(act())
-
-
-def test_what_is_sent_to_a_session_whose_connection_a_later_one_has_is_dropped() -> None:
-    async def act() -> None:
-        script = [START, BEGUN, c("source.end"), done(2), START, begun(3), c("source.end"), done(4)]
-        async with playing(script) as fake, connect(fake.url) as client:
-            async with client.session("t") as first:
-                await first.end()
-                await first.text()
-            with pytest.raises(ProtocolError, match="async with"):
-                await client.session("t").send("not entered")
-            async with client.session("t") as second:
-                await first.send("late ")
-                await first.end()
-                await first.cancel()
-                assert [event async for event in first] == []
-                await second.end()
-                await second.text()
-
-    run(act())
-
-
 def test_a_websocket_that_is_not_ours_is_a_connect_error() -> None:
     async def act() -> None:
         async with serve(lambda socket: socket.wait_closed(), "127.0.0.1", 0) as server:
@@ -323,14 +246,5 @@ def test_nobody_listening_is_a_connect_error() -> None:
         with pytest.raises(ConnectError, match=r"127\.0\.0\.1:9"):
             async with connect("ws://127.0.0.1:9").session("t"):
                 pytest.fail("nobody is there")
-
-    run(act())
-
-
-def test_a_client_that_was_not_entered_cannot_be_used() -> None:
-    async def act() -> None:
-        session = connect("ws://127.0.0.1:9").session("t")
-        with pytest.raises(ProtocolError, match="async with"):
-            _ = session.started
 
     run(act())
