@@ -48,6 +48,7 @@ def load(reference: str, *, dtype: Dtype = "auto", device: str = "cpu") -> Check
 
     A folder's proactivellm.json may name another place for the weights. Raises CheckpointError saying what was looked for where.
     """
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # they would be torn up by the server's own log lines
     folder = Path(reference)
     config, tiers = (read_config(folder), read_tiers(folder)) if folder.is_dir() else (CheckpointConfig(), {})
     weights = _locate(config.backbone, folder) if config.backbone else _locate(reference, Path())
@@ -148,7 +149,6 @@ def _convert(gguf: Path, folder: Path) -> None:
 
 
 def _read(weights: str, dtype: torch.dtype) -> tuple[Any, Any]:
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # it would be torn up by the server's own log lines
     try:
         config = AutoConfig.from_pretrained(weights)
         model = AutoModelForCausalLM.from_pretrained(
