@@ -56,8 +56,16 @@ class Backbone:
         return KVSlots(self.shape, count=count, length=length, device=self.model.device)
 
     @torch.inference_mode()
-    def forward(self, slots: KVSlots, runs: Sequence[SourceRun], targets: Sequence[TargetRow]) -> ProbeOutputs:
-        """One pass over everything. `lm_head` runs on the probes' rows only."""
+    def warm_up(self, slots: KVSlots, *, tokens: int, probes: int) -> None:
+        """Ticks of every size up to `tokens` and `probes`, into the scratch row: no kernel is left to be made in mid-stream."""
+        for size in sorted({round_size(count) for count in range(1, tokens + 1)}):
+            self.forward(slots, [SourceRun(slots.scratch, 0, [0])], [], at_least=size)
+        for size in sorted({round_size(count) for count in range(1, probes + 1)}):
+            self.model.lm_head(torch.zeros(size, self.model.config.hidden_size, dtype=self.shape.dtype, device=self.model.device))
+
+    @torch.inference_mode()
+    def forward(self, slots: KVSlots, runs: Sequence[SourceRun], targets: Sequence[TargetRow], *, at_least: int = 0) -> ProbeOutputs:
+        """One pass over everything, filled up to `at_least` tokens. `lm_head` runs on the probes' rows only."""
         layout = pack(
             runs,
             targets,
@@ -66,6 +74,7 @@ class Backbone:
             dtype=self.shape.dtype,
             device=self.model.device,
             scratch=slots.scratch.base,
+            at_least=at_least,
         )
         tapped = self._tapped if layout.tapped else {}
         hidden = self.model.base_model(

@@ -140,11 +140,12 @@ def pack(
     dtype: torch.dtype,
     device: torch.device | str = "cpu",
     scratch: int | None = None,
+    at_least: int = 0,
 ) -> Layout:
     """Packs a tick: at most one probe a region, which sees everything up to the end of the run that comes with it.
 
     `offset` is the first position of the target group; `group` and `dtype` are for the masks. With `scratch`, a row that is nobody's,
-    the tick is filled up to one of a few sizes.
+    the tick is filled up to one of a few sizes, none below that of `at_least`.
     """
     probes = [target for target in targets if target.probe]
     packing = _Packing({target.region: i for i, target in enumerate(probes)}, offset, group, dtype, device)
@@ -155,7 +156,7 @@ def pack(
     for target in targets:
         if not target.probe or target.region in alone:
             packing.target(target)
-    return packing.layout(scratch)
+    return packing.layout(scratch, at_least)
 
 
 def round_size(count: int) -> int:
@@ -217,8 +218,8 @@ class _Packing:
         self.positions.append(self.offset + target.index)
         self.rows.append(target.region.target_row(target.index))
 
-    def layout(self, scratch: int | None) -> Layout:
-        spare = 0 if scratch is None else round_size(len(self.tokens)) - len(self.tokens)
+    def layout(self, scratch: int | None, at_least: int) -> Layout:
+        spare = 0 if scratch is None else round_size(max(len(self.tokens), at_least)) - len(self.tokens)
         self.tokens.extend([0] * spare)
         self.positions.extend([0] * spare)
         self.rows.extend([scratch or 0] * spare)

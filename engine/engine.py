@@ -56,6 +56,11 @@ class Engine:
         self.runner = Runner(backbone, backbone.slots(count=count, length=length))
         self._sessions: dict[Session, None] = {}
 
+    def warm_up(self) -> None:
+        """Takes the cost of every first time now. Some seconds; not needed for any result."""
+        # Headers come on top of the budget, once a session.
+        self.runner.warm_up(self.scheduler.budget + self.capacity.slots * len(self.checkpoint.frame.header))
+
     @property
     def sessions(self) -> list[Session]:
         """Sessions that hold a slot."""

@@ -94,6 +94,10 @@ class Runner:
                 for probe, value in zip(group, scores, strict=True):
                     probe.score = value
 
+    def warm_up(self, tokens: int) -> None:
+        """Makes ready for ticks of up to `tokens` tokens and a probe a slot."""
+        self.backbone.warm_up(self.slots, tokens=tokens, probes=self.slots.count)
+
     def canary(self) -> None:
         """One token through the model into the scratch row: does the device still work?"""
         self.backbone.forward(self.slots, [SourceRun(self.slots.scratch, 0, [0])], [])

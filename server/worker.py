@@ -157,7 +157,7 @@ class Worker:
             name = engine.checkpoint.name
             if name in self.engines:
                 raise BadStateError(f"expected models of different names, got {name!r} twice", param="model")
-            engine.runner.canary()
+            engine.warm_up()
             self.engines[name] = engine
             capacity = engine.capacity
             self._metrics.slots.labels(name).set(capacity.slots)

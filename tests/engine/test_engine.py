@@ -341,6 +341,19 @@ def test_a_canary_touches_no_sessions_rows() -> None:
     assert not torch.equal(before[0][rows:], engine.runner.slots.key[0][rows:])
 
 
+def test_warming_up_touches_no_sessions_rows_and_meets_every_size() -> None:
+    engine = tiny.engine(slots=2, tick_tokens=40)
+    for buffer in (*engine.runner.slots.key, *engine.runner.slots.value):
+        buffer.fill_(float("nan"))
+    seen: set[int] = set()
+    hook = engine.checkpoint.backbone.model.model.layers[0].register_forward_hook(lambda _, args, __: seen.add(args[0].shape[1]))
+    engine.warm_up()
+    hook.remove()
+    assert seen == {1, 2, 4, 8, 16, 32, 48, 64}
+    rows = 2 * 128
+    assert all(torch.isnan(buffer[:rows]).all() for buffer in engine.runner.slots.key)
+
+
 def test_limits_come_from_the_byte_budget() -> None:
     engine = tiny.engine(slots=5, length=100)
     assert (engine.capacity.slots, engine.capacity.slot_length) == (5, 100)
