@@ -4,6 +4,7 @@ The function gets q, k, v of all packed tokens and the tick's layout as keyword 
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,8 +16,17 @@ from backbones.slots import KVSlots
 
 NAME = "proactive_slots"
 
-# Selected heads of a layer: key head -> [n] which of its query heads.
-Heads = Mapping[int, torch.Tensor]
+
+@dataclass(frozen=True)
+class Members:
+    """Selected heads that share a key head: [n] which of its query heads, and the place of the first of them among all selected."""
+
+    query_heads: torch.Tensor
+    first: int
+
+
+# Selected heads of a layer, by key head.
+Heads = Mapping[int, Members]
 
 
 def attend(  # noqa: PLR0913 (the interface is transformers')
@@ -98,12 +108,16 @@ def _tap(folded: torch.Tensor, keys: torch.Tensor, taps: Taps, heads: Heads, sca
 
     A map of every head is never made, and none is kept. One session at a time costs three times as much (docs/log.md).
     """
-    batch, width = taps.weights.shape
+    batch, width, columns = taps.weights.shape
     for kv_head, members in heads.items():
         k = keys.select(1, kv_head).index_select(0, taps.keys).view(batch, width, -1)  # [B, W, d]
-        q = folded.select(1, kv_head).index_select(0, taps.packed).index_select(1, members)  # [B, n, d]
+        q = folded.select(1, kv_head).index_select(0, taps.packed).index_select(1, members.query_heads)  # [B, n, d]
         scores = torch.bmm(k, q.transpose(1, 2)).float() * scaling + taps.mask  # [B, W, n]
-        taps.weights.add_(scores.softmax(dim=1).sum(dim=2))
+        p = scores.softmax(dim=1)
+        if columns == 1:
+            taps.weights.add_(p.sum(dim=2, keepdim=True))
+        else:
+            taps.weights.narrow(2, members.first, p.shape[2]).copy_(p)
 
 
 def _no_mask(*_: Any, **__: Any) -> None:

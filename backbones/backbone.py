@@ -22,7 +22,10 @@ _ROPE_TYPES = {"default", "linear", "llama3", "yarn"}
 
 @dataclass(frozen=True)
 class ProbeOutputs:
-    """Of P probes, in the order given. `attention` maps a probe to [phi], per source unit, where that was asked for and phi > 0."""
+    """Of P probes, in the order given. `attention` maps a probe to [phi], per source unit, where that was asked for and phi > 0.
+
+    With `each_pair` it is [phi, pairs], the pairs in ascending order, instead of their mean.
+    """
 
     logits: torch.Tensor  # [P, V]
     attention: dict[int, torch.Tensor]
@@ -47,9 +50,8 @@ class Backbone:
         width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         self.shape = SlotShape(config.num_hidden_layers, config.num_key_value_heads, width, model.dtype)
         self._group = config.num_attention_heads // config.num_key_value_heads
-        chosen = set(pairs or _middle_layer(config))
-        self._tapped = _by_layer(sorted(chosen), config, model.device)
-        self._tapped_pairs = len(chosen)
+        self.pairs = tuple(sorted(set(pairs or _middle_layer(config))))
+        self._tapped = _by_layer(self.pairs, config, model.device)
 
     def slots(self, *, count: int, length: int) -> KVSlots:
         """Allocates KV slots on the model's device. `length` must fit the model's positions."""
@@ -64,7 +66,15 @@ class Backbone:
             self.model.lm_head(torch.zeros(size, self.model.config.hidden_size, dtype=self.shape.dtype, device=self.model.device))
 
     @torch.inference_mode()
-    def forward(self, slots: KVSlots, runs: Sequence[SourceRun], targets: Sequence[TargetRow], *, at_least: int = 0) -> ProbeOutputs:
+    def forward(
+        self,
+        slots: KVSlots,
+        runs: Sequence[SourceRun],
+        targets: Sequence[TargetRow],
+        *,
+        at_least: int = 0,
+        each_pair: bool = False,
+    ) -> ProbeOutputs:
         """One pass over everything, filled up to `at_least` tokens. `lm_head` runs on the probes' rows only."""
         layout = pack(
             runs,
@@ -75,6 +85,7 @@ class Backbone:
             device=self.model.device,
             scratch=slots.scratch.base,
             at_least=at_least,
+            tap_columns=len(self.pairs) if each_pair else 1,
         )
         tapped = self._tapped if layout.tapped else {}
         hidden = self.model.base_model(
@@ -83,14 +94,15 @@ class Backbone:
         count = len(layout.probes)
         wanted = functional.pad(layout.probes, (0, round_size(count) - count))
         logits = self.model.lm_head(hidden[0, wanted])[:count]
-        return ProbeOutputs(logits, self._per_unit(layout))
+        return ProbeOutputs(logits, self._per_unit(layout, each_pair=each_pair))
 
-    def _per_unit(self, layout: Layout) -> dict[int, torch.Tensor]:
-        """Token weights summed to units, averaged over the tapped (layer, head) pairs."""
+    def _per_unit(self, layout: Layout, *, each_pair: bool) -> dict[int, torch.Tensor]:
+        """Token weights summed to units; averaged over the tapped (layer, head) pairs, or each for itself."""
         found = {}
         for row, tap in enumerate(layout.tapped):
-            stream = layout.taps.weights[row, tap.column : tap.column + tap.units.of_token.shape[0]].cpu()
-            found[tap.probe] = torch.zeros(tap.units.count).index_add_(0, tap.units.of_token, stream / self._tapped_pairs)
+            stream = layout.taps.weights[row, tap.column : tap.column + tap.units.of_token.shape[0]].cpu()  # [n, columns]
+            per_unit = torch.zeros(tap.units.count, layout.tap_columns).index_add_(0, tap.units.of_token, stream)
+            found[tap.probe] = per_unit if each_pair else per_unit[:, 0] / len(self.pairs)
         return found
 
 
@@ -114,9 +126,14 @@ def _middle_layer(config: Any) -> list[tuple[int, int]]:
 def _by_layer(pairs: Sequence[tuple[int, int]], config: Any, device: torch.device) -> dict[int, attention.Heads]:
     group = config.num_attention_heads // config.num_key_value_heads
     members: dict[int, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
-    for layer, head in pairs:
+    first: dict[tuple[int, int], int] = {}
+    for place, (layer, head) in enumerate(pairs):
         if not (0 <= layer < config.num_hidden_layers and 0 <= head < config.num_attention_heads):
             expected = f"layers below {config.num_hidden_layers} and heads below {config.num_attention_heads}"
             raise CheckpointError(f"expected attention_heads within {expected}; got ({layer}, {head})", param="attention_heads")
         members[layer][head // group].append(head % group)
-    return {layer: {kv: torch.tensor(heads, device=device) for kv, heads in by_kv.items()} for layer, by_kv in members.items()}
+        first.setdefault((layer, head // group), place)
+    return {
+        layer: {kv: attention.Members(torch.tensor(heads, device=device), first[layer, kv]) for kv, heads in by_kv.items()}
+        for layer, by_kv in members.items()
+    }

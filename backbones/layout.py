@@ -93,7 +93,7 @@ class Taps:
     """The taps of a tick as one batch of B, padded to W keys, for the heads whose attention is kept.
 
     packed: [B] packed rows of the probes; keys: [B * W] buffer rows; mask: [B, W, 1] additive, float32
-    weights: [B, W] attention summed over the tapped (layer, head) pairs; the tapped layers add to it
+    weights: [B, W, 1] attention summed over the tapped (layer, head) pairs, or [B, W, pairs] with each for itself; the tapped layers fill it
     """
 
     packed: torch.Tensor
@@ -108,6 +108,7 @@ class Layout:
 
     tokens, positions: [1, N]; rows: [N] buffer rows they fill; probes: [P] packed rows of the probes, in the order given
     group, dtype: query heads that share a key head, and the type of the masks
+    tap_columns: 1 if tapped attention is summed over the pairs, else the number of pairs
     """
 
     tokens: torch.Tensor
@@ -119,6 +120,7 @@ class Layout:
     group: int
     dtype: torch.dtype
     spare: int = 0
+    tap_columns: int = 1
 
     @cached_property
     def padded(self) -> Padded:
@@ -141,6 +143,7 @@ def pack(
     device: torch.device | str = "cpu",
     scratch: int | None = None,
     at_least: int = 0,
+    tap_columns: int = 1,
 ) -> Layout:
     """Packs a tick: at most one probe a region, which sees everything up to the end of the run that comes with it.
 
@@ -156,7 +159,7 @@ def pack(
     for target in targets:
         if not target.probe or target.region in alone:
             packing.target(target)
-    return packing.layout(scratch, at_least)
+    return packing.layout(scratch, at_least, tap_columns)
 
 
 def round_size(count: int) -> int:
@@ -218,7 +221,7 @@ class _Packing:
         self.positions.append(self.offset + target.index)
         self.rows.append(target.region.target_row(target.index))
 
-    def layout(self, scratch: int | None, at_least: int) -> Layout:
+    def layout(self, scratch: int | None, at_least: int, tap_columns: int) -> Layout:
         spare = 0 if scratch is None else round_size(max(len(self.tokens), at_least)) - len(self.tokens)
         self.tokens.extend([0] * spare)
         self.positions.extend([0] * spare)
@@ -233,6 +236,7 @@ class _Packing:
             group=self.group,
             dtype=self.dtype,
             spare=spare,
+            tap_columns=tap_columns,
         )
 
 
@@ -267,4 +271,4 @@ def _batch_taps(layout: Layout) -> Taps:
     keys = low + torch.where(outside, 0, column)
     mask = torch.zeros(outside.shape).masked_fill(outside, float("-inf"))[..., None]
     packed = torch.tensor([tap.row for tap in taps], device=device)
-    return Taps(packed, keys.flatten().to(device), mask.to(device), torch.zeros(outside.shape, device=device))
+    return Taps(packed, keys.flatten().to(device), mask.to(device), torch.zeros((*outside.shape, layout.tap_columns), device=device))

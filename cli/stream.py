@@ -1,13 +1,13 @@
 """`proactivellm stream`: sends a file or standard input word by word at a chosen pace, and shows what comes back. Knows the client only."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol, TextIO
 
 from proactivellm_client import Done, Event, Session, connect
 
 from errors import InvalidValueError
+from tasks.words import pieces
 
 
 class View(Protocol):
@@ -20,11 +20,6 @@ class View(Protocol):
     def event(self, event: Event) -> None:
         """An event came."""
         ...
-
-
-def pieces(text: str) -> list[str]:
-    """The words of a text, each with the blanks behind it, so that it is released at once. Joined, they are the text."""
-    return re.findall(r"\s*\S+\s*|\s+$", text)
 
 
 def options(flags: dict[str, Any]) -> dict[str, Any]:

@@ -110,11 +110,11 @@ def signals(head: DecisionHead, probes: Sequence[Probe], vocab_size: int) -> Sig
     return Signals(
         phi=phi,
         written=torch.tensor([s.words_before(s.candidate(p.token)) for s, p in zip(sessions, probes, strict=True)]),
+        index=torch.tensor([len(s.controller.trajectory) for s in sessions]),
         log_vocab=log(vocab_size),
         entropy=torch.tensor([p.entropy for p in probes]) if "entropy" in head.needs else None,
         attention=_padded([p.attention for p in probes], int(phi.max())) if "attention" in head.needs else None,
         history=_padded([s.history for s in sessions], int(phi.max())) if "history" in head.needs else None,
-        committed=torch.tensor([len(s.controller.trajectory) for s in sessions]) if "history" in head.needs else None,
     )
 
 

@@ -15,8 +15,10 @@ from heads.attention import Attention
 from heads.base import DecisionHead, Signals, checked_scores
 from heads.entropy import Entropy
 from heads.fixed_chunk import FixedChunk
+from heads.fixed_fraction import FixedFraction
 from heads.full import Full
 from heads.mass import Mass
+from heads.random_gate import RandomGate
 from heads.wait_k import WaitK
 
 __all__ = ["HEADS", "DecisionHead", "Signals", "checked_scores", "create", "known"]
@@ -28,6 +30,8 @@ HEADS: dict[str, type[DecisionHead]] = {
     "align_att": AlignAtt,
     "wait_k": WaitK,
     "fixed_chunk": FixedChunk,
+    "fixed_fraction": FixedFraction,
+    "random_gate": RandomGate,
     "full": Full,
 }
 

@@ -37,8 +37,7 @@ class Attention:
         if p.shape[1] == 0:
             return torch.zeros(p.shape[0])
         if self.accumulate:
-            count = required(signals.committed, "history")  # [B]
-            p = (p + required(signals.history, "history")) / (count + 1)[:, None]
+            p = (p + required(signals.history, "history")) / (signals.index + 1)[:, None]
         raw = p.amax(dim=1) if self.kind == "peak" else focus(p, signals.phi, self.rho)
         return torch.where(self._vetoed(p, signals.phi), float("-inf"), raw)
 

@@ -22,20 +22,20 @@ class Signals:
     phi:       [B]     source units visible to the probe
     written:   [B]     target words begun before the word that the candidate token belongs to
     entropy:   [B]     Shannon entropy of the next-token distribution, nats, float32, temperature 1
+    index:     [B]     target tokens written before the candidate token
     log_vocab: float   log of the vocabulary's size, nats: the largest possible entropy
     attention: [B, U]  attention of the probe to each source unit, mean over the checkpoint's (layer, head) pairs; columns from
                        phi on are zero; prompt and first-token sink are not in it, so a row sums to less than 1
-    history:   [B, U]  the same, summed over the target tokens committed so far
-    committed: [B]     how many tokens are in that sum
+    history:   [B, U]  the same, summed over the `index` target tokens written so far
     """
 
     phi: torch.Tensor
     written: torch.Tensor
+    index: torch.Tensor
     log_vocab: float
     entropy: torch.Tensor | None = None
     attention: torch.Tensor | None = None
     history: torch.Tensor | None = None
-    committed: torch.Tensor | None = None
 
 
 class DecisionHead(Protocol):
@@ -66,7 +66,7 @@ def required(signal: torch.Tensor | None, name: Need) -> torch.Tensor:
 def checked_scores(head: DecisionHead, signals: Signals) -> list[float]:
     """The head's scores as floats. Raises SignalError on any failure, a wrong shape, or NaN, which would silently mean READ for ever."""
     try:
-        scores = head.score(signals).float()
+        scores = head.score(signals).double()  # of a share such as 7 / 10, which must reach a threshold of 0.7
     except SignalError:
         raise
     except Exception as error:  # a third party's head must not take the engine down with it

@@ -157,6 +157,23 @@ def test_attention_per_unit_equals_the_eager_models(family: str, pairs: list[tup
     assert checked > 10
 
 
+@pytest.mark.parametrize("pairs", [[(1, 2)], [(2, 3), (0, 0), (0, 3), (2, 1), (2, 2)]])
+def test_attention_of_each_pair_is_what_is_averaged_otherwise(pairs: list[tuple[int, int]]) -> None:
+    """In ascending order of the pairs, whatever order they were given in."""
+    backbone = Backbone(tiny.model("qwen2"), pairs=pairs)
+    slots = backbone.slots(count=1, length=32)
+    region = slots.acquire(8)
+    units = Units(1, torch.tensor([0, 0, 1, 2, 2]), 3)
+    row = TargetRow(region, 0, 5, visible=6, probe=True, units=units)
+    mean = backbone.forward(slots, [SourceRun(region, 0, [1, 2, 3, 4, 5, 6])], [row]).attention[0]
+    each = backbone.forward(slots, [], [row], each_pair=True).attention[0]
+    assert each.shape == (3, len(pairs))
+    torch.testing.assert_close(each.mean(dim=1), mean)
+    for column, pair in enumerate(sorted(pairs)):
+        alone = Backbone(tiny.model("qwen2"), pairs=[pair])
+        torch.testing.assert_close(alone.forward(slots, [], [row]).attention[0], each[:, column])
+
+
 @torch.inference_mode()
 def _eager_attention(model: torch.nn.Module, trajectory: Trajectory, pairs: list[tuple[int, int]]) -> torch.Tensor:
     """[S] of the last target row over the source rows."""

@@ -12,8 +12,9 @@ import heads
 from errors import InvalidValueError, SignalError, UnknownNameError
 from heads.base import Signals, checked_scores, union
 
-EVERY = ("entropy", "attention", "mass", "align_att", "wait_k", "fixed_chunk", "full")
+EVERY = ("entropy", "attention", "mass", "align_att", "wait_k", "fixed_chunk", "fixed_fraction", "random_gate", "full")
 V = 100
+REQUIRED: dict[str, dict[str, object]] = {"fixed_fraction": {"source_length": 4}}
 
 
 def signals(attention: list[list[float]] | None = None, *, phi: list[int] | None = None, **changes: object) -> Signals:
@@ -23,17 +24,21 @@ def signals(attention: list[list[float]] | None = None, *, phi: list[int] | None
     made = Signals(
         phi=torch.tensor(phi if phi is not None else [rows.shape[1]] * count),
         written=torch.zeros(count, dtype=torch.long),
+        index=torch.zeros(count, dtype=torch.long),
         log_vocab=log(V),
         entropy=torch.full((count,), 1.0),
         attention=rows,
         history=torch.zeros_like(rows),
-        committed=torch.zeros(count, dtype=torch.long),
     )
     return replace(made, **changes)  # type: ignore[arg-type]  # fields by name
 
 
+def create(name: str, **params: object) -> heads.DecisionHead:
+    return heads.create(name, **{**REQUIRED.get(name, {}), **params})
+
+
 def score(name: str, given_signals: Signals, **params: object) -> list[float]:
-    return checked_scores(heads.create(name, **params), given_signals)
+    return checked_scores(create(name, **params), given_signals)
 
 
 def test_entropy_is_one_when_certain_and_zero_when_uniform() -> None:
@@ -65,7 +70,7 @@ def test_focus_counts_visible_units_only() -> None:
 
 
 def test_accumulation_averages_over_the_target_so_far() -> None:
-    known = signals([[0.2, 0.4]], history=torch.tensor([[1.0, 0.2]]), committed=torch.tensor([2]))
+    known = signals([[0.2, 0.4]], history=torch.tensor([[1.0, 0.2]]), index=torch.tensor([2]))
     assert score("attention", known, accumulate=True) == pytest.approx([0.4])
     assert "history" in heads.create("attention", accumulate=True).needs
     assert "history" not in heads.create("attention").needs
@@ -102,6 +107,22 @@ def test_fixed_chunk_allows_r_words_for_every_n_read() -> None:
     assert score("fixed_chunk", signals(phi=[3], written=torch.tensor([2])), n=3, r=2) == [0.0]
 
 
+def test_fixed_fraction_reaches_its_share_of_the_source_exactly() -> None:
+    made = score("fixed_fraction", signals([[0.0] * 10] * 3, phi=[6, 7, 10]), source_length=10)
+    assert [value >= 0.7 for value in made] == [False, True, True]
+    assert made[-1] == 1.0
+    with pytest.raises(InvalidValueError, match="source_length"):
+        heads.create("fixed_fraction")
+
+
+def test_random_gate_draws_anew_for_every_word_read_and_token_written_and_nothing_else() -> None:
+    many = signals([[0.0]] * 400, phi=[1 + i % 20 for i in range(400)], index=torch.tensor([i // 20 for i in range(400)]))
+    drawn = score("random_gate", many, seed=3)
+    assert drawn == score("random_gate", many, seed=3) != score("random_gate", many, seed=4)
+    assert len(set(drawn)) == 400
+    assert sum(value >= 0.8 for value in drawn) / 400 == pytest.approx(0.2, abs=0.06)
+
+
 def test_full_never_reaches_a_threshold() -> None:
     assert score("full", signals()) == [-inf]
 
@@ -122,8 +143,8 @@ def test_nan_is_an_error_and_not_a_read_for_ever(name: str) -> None:
 
 @pytest.mark.parametrize("name", EVERY)
 def test_a_head_reads_no_signal_that_it_does_not_declare(name: str) -> None:
-    head = heads.create(name)
-    bare = replace(signals(), entropy=None, attention=None, history=None, committed=None)
+    head = create(name)
+    bare = replace(signals(), entropy=None, attention=None, history=None)
     if head.needs:
         with pytest.raises(SignalError, match="must name in `needs`"):
             checked_scores(head, bare)
@@ -196,7 +217,7 @@ def test_a_bad_parameter_is_refused_by_name(name: str, params: dict[str, object]
 
 def test_every_head_of_the_registry_can_be_made_from_its_name() -> None:
     assert set(heads.HEADS) == set(EVERY)
-    assert all(heads.create(name).default_threshold == heads.HEADS[name].default_threshold for name in EVERY)
+    assert all(create(name).default_threshold == heads.HEADS[name].default_threshold for name in EVERY)
     assert hash(heads.create("attention")) == hash(heads.create("attention"))  # equal heads share one call a tick
 
 

@@ -1,0 +1,24 @@
+"""One item of a data set, as evaluation and training read it. Knows no file format, no tokenizer and no model."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Example:
+    """A source with what is asked of it and what counts as right.
+
+    id:         unique within its data set, and the same whenever that is read
+    source:     the stream's text
+    inputs:     the task's declared inputs, such as `question`
+    references: acceptable targets, the first of them the main one; never empty
+    cluster:    passage or document: items of one cluster are not independent, and are resampled together
+    oracle:     words of the source after which the target is known (whitespace words); None where nobody knows
+    """
+
+    id: str
+    source: str
+    references: tuple[str, ...]
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    cluster: str = ""
+    oracle: int | None = None
