@@ -163,13 +163,13 @@ def pack(
 
 
 def round_size(count: int) -> int:
-    """The size that `count` rows are filled up to: a power of two, or a multiple of 16, later of 64; 0 stays 0.
+    """The size that `count` rows are filled up to: a power of two, or a multiple of 16, then of 64, then of 512; 0 stays 0.
 
     oneDNN makes a kernel for every number of rows it meets, in milliseconds and half a megabyte each: sizes must be few (docs/log.md).
     """
     if count <= 16:
         return 1 << (count - 1).bit_length() if count else 0
-    step = 16 if count <= 128 else 64
+    step = 16 if count <= 128 else 64 if count <= 1024 else 512
     return -(-count // step) * step
 
 

@@ -14,6 +14,8 @@ from engine.scheduler import Scheduler
 from engine.session import Session
 from errors import CheckpointError, InvalidValueError, PromptTooLongError
 
+WARM_TOKENS = 1024  # larger ticks are not made ready for
+
 
 @dataclass(frozen=True)
 class EngineConfig:
@@ -58,8 +60,9 @@ class Engine:
 
     def warm_up(self) -> None:
         """Takes the cost of every first time now. Some seconds; not needed for any result."""
-        # Headers come on top of the budget, once a session.
-        self.runner.warm_up(self.scheduler.budget + self.capacity.slots * len(self.checkpoint.frame.header))
+        # Headers come on top of the budget, once a session. Thousands of short slots make room for ticks that take seconds each: not those.
+        tokens = self.scheduler.budget + self.capacity.slots * len(self.checkpoint.frame.header)
+        self.runner.warm_up(tokens=min(tokens, WARM_TOKENS), probes=min(self.capacity.slots, WARM_TOKENS))
 
     @property
     def sessions(self) -> list[Session]:

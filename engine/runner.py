@@ -94,9 +94,9 @@ class Runner:
                 for probe, value in zip(group, scores, strict=True):
                     probe.score = value
 
-    def warm_up(self, tokens: int) -> None:
-        """Makes ready for ticks of up to `tokens` tokens and a probe a slot."""
-        self.backbone.warm_up(self.slots, tokens=tokens, probes=self.slots.count)
+    def warm_up(self, *, tokens: int, probes: int) -> None:
+        """Makes ready for ticks of up to so many tokens, so many of them probes."""
+        self.backbone.warm_up(self.slots, tokens=tokens, probes=probes)
 
     def canary(self) -> None:
         """One token through the model into the scratch row: does the device still work?"""

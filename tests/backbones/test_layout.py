@@ -81,4 +81,4 @@ def test_sizes_are_few_and_never_too_small() -> None:
     sizes = {round_size(count) for count in range(257)}
     assert len(sizes) == 15
     assert all(count <= round_size(count) < 2 * count for count in range(1, 257))
-    assert [round_size(count) for count in (0, 1, 2, 3, 16, 17, 129)] == [0, 1, 2, 4, 16, 32, 192]
+    assert [round_size(count) for count in (0, 1, 2, 3, 16, 17, 129, 1025)] == [0, 1, 2, 4, 16, 32, 192, 1536]

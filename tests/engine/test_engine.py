@@ -354,6 +354,15 @@ def test_warming_up_touches_no_sessions_rows_and_meets_every_size() -> None:
     assert all(torch.isnan(buffer[:rows]).all() for buffer in engine.runner.slots.key)
 
 
+def test_thousands_of_short_slots_are_warmed_up_no_further_than_ticks_that_come() -> None:
+    engine = tiny.engine(slots=1500, length=16)
+    seen: set[int] = set()
+    hook = engine.checkpoint.backbone.model.model.layers[0].register_forward_hook(lambda _, args, __: seen.add(args[0].shape[1]))
+    engine.warm_up()
+    hook.remove()
+    assert max(seen) == 1024
+
+
 def test_limits_come_from_the_byte_budget() -> None:
     engine = tiny.engine(slots=5, length=100)
     assert (engine.capacity.slots, engine.capacity.slot_length) == (5, 100)
