@@ -20,6 +20,14 @@ DEFAULT_TASKS: dict[str, Task] = {
         inputs={"question": Input(description="the question to answer from the passage")},
         max_output_tokens=64,
     ),
+    "choose": Task(
+        prompt="Read the story and choose the right answer. Reply with its letter only.\n\nQuestion: {question}\n{options}\n\nStory:\n",
+        inputs={
+            "question": Input(description="the question to answer from the story"),
+            "options": Input(description="the answers to choose from, one a line, each after its letter"),
+        },
+        max_output_tokens=8,
+    ),
     "summarise": Task(
         prompt="Summarise the following text in one or two sentences.\n\n",
         forbid_end_before_source_end=True,

@@ -29,7 +29,7 @@ def save(folder: Path, family: str = "qwen2", *, pickle: bool = False) -> Path:
 def test_a_saved_model_is_loaded_as_it_was(tmp_path: Path, family: str) -> None:
     found = loading.load(str(save(tmp_path / "mine", family)), dtype="float32")
     assert found.name == "mine"
-    assert set(found.config.tasks) == {"translate", "answer", "summarise", "repeat"}
+    assert set(found.config.tasks) == {"translate", "answer", "choose", "summarise", "repeat"}
     assert len(found.word_starts) == found.backbone.vocab_size  # also the rows beyond the tokenizer's
     slots = found.backbone.slots(count=1, length=16)
     region = slots.acquire(4)

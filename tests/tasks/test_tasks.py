@@ -51,7 +51,7 @@ def test_a_prompt_may_only_use_declared_inputs() -> None:
 
 
 def test_the_default_tasks_render() -> None:
-    given_inputs = {"answer": {"question": "Why?"}}
+    given_inputs = {"answer": {"question": "Why?"}, "choose": {"question": "Who?", "options": "A) Ann\nB) Bob"}}
     for name, task in DEFAULT_TASKS.items():
         assert "{" not in task.render(given_inputs.get(name, {}))
     assert DEFAULT_TASKS["translate"].forbid_end_before_source_end
