@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 
 
-def rco(phi: Sequence[int], source_length: int) -> float | None:
+def rco(phi: Sequence[float], source_length: float) -> float | None:
     """Read Coverage: mean_t(g_t) / M, in [0, 1] (ProactiveLLM; DESIGN section 9). None for an empty source or target.
 
-    phi: g_t of the content tokens t = 1 .. L, in units; source_length: M, in the same units.
+    phi: g_t of the content tokens t = 1 .. L, in units (a clock's may be fractions); source_length: M, in the same units.
     """
     if not phi or not source_length:
         return None
     return sum(phi) / len(phi) / source_length
 
 
-def ail(phi: Sequence[int], source_length: int) -> float | None:
+def ail(phi: Sequence[float], source_length: float) -> float | None:
     """Average Interaction Lag: mean_t(g_t - (t - 1) M / L), in units, over all t (ProactiveLLM; DESIGN section 9). None as for `rco`."""
     if not phi or not source_length:
         return None
