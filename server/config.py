@@ -3,14 +3,17 @@
 Knows names, types and defaults; opens nothing.
 """
 
+import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic_core import from_json
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from errors import InvalidValueError
+from server.wire import SessionStart
 
 DEFAULT_MODEL = "checkpoints/smollm2"
 _UNITS = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
@@ -35,6 +38,21 @@ def _some(value: list[str]) -> list[str]:
     return value
 
 
+def _start(value: object) -> object:
+    """A task's name, or the fields of a `session.start` as JSON or as a table of the file."""
+    if isinstance(value, str):
+        value = from_json(value) if value.lstrip().startswith("{") else {"task": value}
+    return {"type": "session.start", **value} if isinstance(value, dict) else value
+
+
+def is_loopback(host: str) -> bool:
+    """True for loopback addresses and `localhost`; any other name may resolve to anything."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 class ServerConfig(BaseSettings):
     """What an operator may set. Sizes of queues are per connection."""
 
@@ -57,6 +75,17 @@ class ServerConfig(BaseSettings):
     idle_seconds: float = Field(default=300.0, gt=0, description="a connection that sends nothing for so long is closed")
     canary_seconds: float = Field(default=2.0, gt=0, description="an idle model is tried that often; /readyz allows five times that")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    simuleval: Annotated[SessionStart | None, NoDecode, BeforeValidator(_start)] = Field(
+        default=None, description="SimulEval's remote evaluation, over loopback only: a task, or a session.start as JSON"
+    )
+
+    @field_validator("simuleval")
+    @classmethod
+    def _loopback_only(cls, value: SessionStart | None, info: ValidationInfo) -> SessionStart | None:
+        host = info.data.get("host", "")
+        if value is not None and not is_loopback(host):
+            raise ValueError(f"expected a loopback host beside it, got {host!r}: its one session is for one client on this machine")
+        return value
 
     @classmethod
     def settings_customise_sources(

@@ -1,6 +1,5 @@
 """Runs the application in a process: the socket, uvicorn, logs, exit codes. Knows no protocol."""
 
-import ipaddress
 import logging
 import socket
 import sys
@@ -10,7 +9,7 @@ import uvicorn
 
 from errors import InvalidValueError
 from server.app import create_app
-from server.config import ServerConfig
+from server.config import ServerConfig, is_loopback
 
 # Of the transport: a larger frame is closed with 1009 before it is read. One of ours between the two limits is told why.
 HARD_FRAME_LIMIT = 1 << 20
@@ -68,14 +67,6 @@ def bind(config: ServerConfig) -> socket.socket:
     host, port = listening.getsockname()[:2]
     structlog.get_logger().info("server.listening", url=f"ws://{f'[{host}]' if ':' in host else host}:{port}/v1/stream")
     return listening
-
-
-def is_loopback(host: str) -> bool:
-    """True for loopback addresses and `localhost`; any other name may resolve to anything."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def configure_logs(level: str) -> None:

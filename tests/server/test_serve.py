@@ -5,8 +5,8 @@ import socket
 import pytest
 
 from errors import InvalidValueError
-from server.config import ServerConfig
-from server.serve import bind, is_loopback, serve
+from server.config import ServerConfig, is_loopback
+from server.serve import bind, serve
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.10", "::1", "localhost"])
