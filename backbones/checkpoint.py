@@ -3,6 +3,8 @@
 Knows their format and nothing of weights. Both are optional: a plain model folder gets the defaults.
 """
 
+import json
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -49,13 +51,20 @@ class CheckpointConfig(BaseModel):
 
 
 class Tier(BaseModel):
-    """A named threshold. `target` and `achieved` are mean RCO on development data; hand-set values say `calibrated: false`."""
+    """A named threshold. Hand-set values say `calibrated: false`.
+
+    metric, target, achieved: the latency that is aimed at, and what development data gave: mean RCO, or AIL or LAAL in words
+    data, date:               of the calibration: sha256 of the development data (tasks/data.py) and the day
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     threshold: float
+    metric: Literal["rco", "ail", "laal"] = "rco"
     target: float | None = None
     achieved: float | None = None
     calibrated: bool
+    data: str | None = None
+    date: str | None = None
 
 
 T = TypeVar("T")
@@ -72,6 +81,50 @@ def read_config(folder: Path) -> CheckpointConfig:
 def read_tiers(folder: Path) -> Tiers:
     """tiers.json of a folder, or no tiers. Raises CheckpointError with the field at fault."""
     return _read(folder / TIERS_FILE, _TIERS) or {}
+
+
+def write_tiers(folder: Path, task: str, head: str, tiers: Mapping[str, Tier]) -> None:
+    """Puts the tiers of a task and head into tiers.json; all others stay. Raises CheckpointError for a file that is not valid."""
+    known = read_tiers(folder)
+    known.setdefault(task, {})[head] = dict(tiers)
+    _write(folder / TIERS_FILE, _TIERS.dump_python(known, mode="json", exclude_none=True))
+
+
+def write_attention_heads(folder: Path, pairs: Sequence[tuple[int, int]], stale: Container[str] = ()) -> None:
+    """Puts the selected pairs into proactivellm.json; calibrated tiers of the heads in `stale` were made with others, and no longer are."""
+    path = folder / CONFIG_FILE
+    settings = json.loads(path.read_bytes()) if path.exists() else {}
+    _write(path, {**settings, "attention_heads": sorted(map(list, pairs))})
+    tiers = read_tiers(folder)
+    for by_head in tiers.values():
+        for head in by_head:
+            if head in stale:
+                by_head[head] = {name: tier.model_copy(update={"calibrated": False}) for name, tier in by_head[head].items()}
+    if tiers:
+        _write(folder / TIERS_FILE, _TIERS.dump_python(tiers, mode="json", exclude_none=True))
+
+
+def copy_settings(reference: str, folder: Path) -> None:
+    """Makes `folder` a checkpoint of the same model: its settings, if it has some, and a pointer to its weights. What is there stays."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / CONFIG_FILE).exists():
+        return
+    model = Path(reference)
+    path = model / CONFIG_FILE
+    settings = json.loads(path.read_bytes()) if path.exists() else {}
+    own = settings.get("backbone")
+    beside = model / own if own else model
+    settings["backbone"] = str(beside.resolve()) if beside.exists() else own or reference
+    _write(folder / CONFIG_FILE, settings)
+    if (model / TIERS_FILE).exists():
+        (folder / TIERS_FILE).write_bytes((model / TIERS_FILE).read_bytes())
+
+
+def _write(path: Path, value: object) -> None:
+    """In one step: whoever reads the folder meanwhile sees the old file or the new one."""
+    made = path.with_name(path.name + ".new")
+    made.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    made.replace(path)
 
 
 def _read(path: Path, adapter: TypeAdapter[T]) -> T | None:

@@ -93,7 +93,7 @@ class Taps:
     """The taps of a tick as one batch of B, padded to W keys, for the heads whose attention is kept.
 
     packed: [B] packed rows of the probes; keys: [B * W] buffer rows; mask: [B, W, 1] additive, float32
-    weights: [B, W, 1] attention summed over the tapped (layer, head) pairs, or [B, W, pairs] with each for itself; the tapped layers fill it
+    weights: [B, W, 1] attention summed over the tapped (layer, head) pairs, or [B, W, pairs], each for itself; tapped layers fill it
     """
 
     packed: torch.Tensor
@@ -133,7 +133,7 @@ class Layout:
         return _batch_taps(self)
 
 
-def pack(
+def pack(  # noqa: PLR0913 (all of a tick)
     runs: Sequence[SourceRun],
     targets: Sequence[TargetRow],
     *,

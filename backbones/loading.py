@@ -31,7 +31,7 @@ PACKAGE = "package:"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Everything about one model that does not change: shared by all its sessions."""
+    """Everything about one model that does not change: shared by all its sessions. `weights`: the folder or hub name they came from."""
 
     name: str
     backbone: Backbone
@@ -41,6 +41,7 @@ class Checkpoint:
     frame: Frame
     config: CheckpointConfig
     tiers: Tiers
+    weights: str = ""
 
 
 def load(reference: str, *, dtype: Dtype = "auto", device: str = "cpu") -> Checkpoint:
@@ -51,7 +52,7 @@ def load(reference: str, *, dtype: Dtype = "auto", device: str = "cpu") -> Check
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # they would be torn up by the server's own log lines
     folder = Path(reference)
     config, tiers = (read_config(folder), read_tiers(folder)) if folder.is_dir() else (CheckpointConfig(), {})
-    weights = _locate(config.backbone, folder) if config.backbone else _locate(reference, Path())
+    weights = locate(config.backbone, folder) if config.backbone else locate(reference, Path())
     model, tokenizer = _read(weights, _dtype(dtype, device))
     model = model.to(device)
     pack_linears(model)
@@ -70,10 +71,11 @@ def load(reference: str, *, dtype: Dtype = "auto", device: str = "cpu") -> Check
         frame=Frame(frame.before, frame.source_end, frame.header, frame.end | more),
         config=config,
         tiers=tiers,
+        weights=weights,
     )
 
 
-def _locate(reference: str, beside: Path) -> str:
+def locate(reference: str, beside: Path) -> str:
     """A folder's path, or a hub name. GGUF files are converted first: reading one takes some 12 s for 135M parameters."""
     if reference.startswith(PACKAGE):
         return str(_converted(_in_package(reference.removeprefix(PACKAGE))))

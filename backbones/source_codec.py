@@ -259,6 +259,11 @@ class _Encoded:
         return next((place for place, (mine, its) in pairs if mine != its), min(len(self.ids), len(other.ids)))
 
 
+def count_units(text: str) -> int:
+    """How many units a whole text has: whitespace words, and single characters in unsegmented scripts. What phi reaches at its end."""
+    return _units(text)[1]
+
+
 def _units(text: str) -> tuple[list[int], int]:
     """Per character the index of its unit, for blanks that of the next unit; and the number of units."""
     at: list[int] = []

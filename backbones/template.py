@@ -34,12 +34,15 @@ def split(tokenizer: Any, system: str | None = None, template: Template | None =
     end = text.end if text.end is not None else tokenizer.eos_token
     if not end:
         raise CheckpointError("expected an end token: neither the template nor the tokenizer names one")
-    header, ends = _ids(tokenizer, text.header), _ids(tokenizer, end)
+    source_end, header, ends = _ids(tokenizer, text.source_end), _ids(tokenizer, text.header), _ids(tokenizer, end)
+    if not header and template is None:
+        # Nothing opens a reply in this template: its first token follows the last one behind the user's text.
+        source_end, header = source_end[:-1], source_end[-1:]
     if not header:
         raise CheckpointError("expected a header of at least one token before the target, got an empty one", param="template.header")
     return Frame(
         before=_ids(tokenizer, text.before),
-        source_end=_ids(tokenizer, text.source_end),
+        source_end=source_end,
         header=header,
         end=frozenset({ends[0], *_end_ids(tokenizer)}),
     )
@@ -51,12 +54,16 @@ def _from_chat_template(tokenizer: Any, system: str | None) -> Template:
     plain = tokenizer.apply_chat_template(asked, tokenize=False)
     opened = tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
     replied = tokenizer.apply_chat_template([*asked, {"role": "assistant", "content": _TARGET}], tokenize=False)
-    if plain.count(_PROMPT) != 1 or not opened.startswith(plain) or replied.count(_TARGET) != 1:
+    in_order = opened.startswith(plain) and (opened != plain or replied.startswith(plain))
+    if plain.count(_PROMPT) != 1 or not in_order or replied.count(_TARGET) != 1:
         raise CheckpointError(
             "expected a chat template that renders user, generation prompt and reply one after the other; give `template`"
         )
     before, source_end = plain.split(_PROMPT)
-    return Template(before=before, source_end=source_end, header=opened[len(plain) :], end=replied.split(_TARGET)[1])
+    beginning, end = replied.split(_TARGET)
+    # Blanks around a reply are part of its own first token, and no end.
+    header = opened[len(plain) :] or beginning[len(plain) :].rstrip(" ")
+    return Template(before=before, source_end=source_end, header=header, end=end.lstrip() or None)
 
 
 def _ids(tokenizer: Any, text: str) -> tuple[int, ...]:

@@ -3,13 +3,17 @@
 import asyncio
 import contextlib
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
 import typer
 from pydantic import ValidationError
 
-from errors import InvalidValueError, ProactiveError
+from cli.calibrate import calibrate
+from cli.evaluate import evaluate
+from cli.train import train
+from errors import InvalidValueError, ProactiveError, in_our_words
 
 app = typer.Typer(
     help="ProactiveLLM: a streaming inference server in which a frozen language model decides by itself when to speak.",
@@ -19,9 +23,17 @@ app = typer.Typer(
 )
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"proactivellm {version('proactivellm')}")
+        raise typer.Exit
+
+
 @app.callback()
-def _root() -> None:
-    """Keeps `serve` a subcommand, however few there are."""
+def _root(
+    _: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)] = False,
+) -> None:
+    """Holds what no subcommand does."""
 
 
 @app.command()
@@ -45,6 +57,9 @@ def serve(  # noqa: PLR0913, PLR0917 (one a flag)
     threads: Annotated[int | None, typer.Option(help="Threads for torch. [default: torch's choice]", show_default=False)] = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Bind beyond loopback although there are no keys.")] = False,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error. [default: info]", show_default=False)] = None,
+    simuleval: Annotated[
+        str | None, typer.Option(help="Answer `simuleval --remote-eval` too: a task, or a session.start as JSON. Loopback only.")
+    ] = None,
 ) -> None:
     """Serve one or more models over websockets.
 
@@ -65,6 +80,7 @@ def serve(  # noqa: PLR0913, PLR0917 (one a flag)
         "threads": threads,
         "insecure": insecure or None,
         "log_level": log_level,
+        "simuleval": simuleval,
     }
     settings = read_config(config, **{name: value for name, value in flags.items() if value is not None})
     raise typer.Exit(run(settings))
@@ -118,6 +134,23 @@ def demo(
         _show(url, parts.TASK, {"tier": tier, "max_output_tokens": 96}, parts.text(), rate, plain=plain)
 
 
+app.command()(evaluate)
+app.command()(calibrate)
+app.command()(train)
+
+
+@app.command("score-delays")
+def score_delays(
+    file: Annotated[str, typer.Argument(help="JSONL: delays, source_length, reference_length, hypothesis_length; - for standard input.")],
+) -> None:
+    """Print RCO, AIL, AL, LAAL and DAL of every line, as one JSON object a line."""
+    from cli.score_delays import score_delays as scored  # noqa: PLC0415 (only what the command needs is imported)
+
+    with _opened(file) as lines:
+        for line in scored(lines):
+            print(line)
+
+
 def _opened(file: str) -> contextlib.AbstractContextManager[TextIO]:
     if file == "-":
         return contextlib.nullcontext(sys.stdin)
@@ -150,7 +183,7 @@ def main() -> None:
     try:
         app()
     except ProactiveError as error:
-        print(f"proactivellm: {error.message}", file=sys.stderr)
+        print(f"proactivellm: {' '.join(error.message.split())}", file=sys.stderr)  # a library's message in it may have lines
         sys.exit(2)
     except UnicodeDecodeError as error:
         print(f"proactivellm: expected text in UTF-8, got {error.reason} at byte {error.start}", file=sys.stderr)
@@ -160,7 +193,7 @@ def main() -> None:
     except ValidationError as error:
         for fault in error.errors(include_url=False):
             where = ".".join(str(part) for part in fault["loc"])
-            print(f"proactivellm: {where}: {fault['msg']}", file=sys.stderr)
+            print(f"proactivellm: {where}: {in_our_words(fault['msg'])}", file=sys.stderr)
         sys.exit(2)
 
 

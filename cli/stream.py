@@ -11,7 +11,7 @@ from tasks.words import pieces
 
 
 class View(Protocol):
-    """What shows a session: live.py's two."""
+    """What shows a session: stream_view.py's two."""
 
     def source(self, text: str) -> None:
         """A piece was sent."""
@@ -37,13 +37,23 @@ async def stream(url: str, task: str, session_options: dict[str, Any], text: Tex
     """Runs one session to its end. Raises what the client raises."""
     async with connect(url).session(task, **session_options) as session:
         sender = asyncio.create_task(_send(session, text, words_per_second, view.source))
+        receiver = asyncio.create_task(_receive(session, view.event))
         try:
-            async for event in session:
-                view.event(event)
+            await asyncio.wait({sender, receiver}, return_when=asyncio.FIRST_COMPLETED)
+            if not receiver.done():
+                await sender  # a source that cannot be read, or sent, has no answer to wait for
+            await receiver
         finally:
             sender.cancel()
+            receiver.cancel()
+            await asyncio.gather(sender, receiver, return_exceptions=True)  # what both met is told once
     assert session.done is not None
     return session.done
+
+
+async def _receive(session: Session, show: Callable[[Event], None]) -> None:
+    async for event in session:
+        show(event)
 
 
 async def _send(session: Session, text: TextIO, words_per_second: float, sent: Callable[[str], None]) -> None:

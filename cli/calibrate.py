@@ -1,0 +1,67 @@
+"""`proactivellm calibrate`: flags to targets, a progress bar, and a table of what was found. Measures nothing itself."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def calibrate(  # noqa: PLR0913, PLR0917 (one a flag)
+    model: Annotated[str, typer.Option(help="Folder, .gguf file or hub name.")],
+    task: Annotated[str, typer.Option(help="Task of the model.")],
+    data: Annotated[str, typer.Option(help="Development data, never test data: a file, or needle:dev:COUNT[:SEED].")],
+    head: Annotated[
+        list[str] | None, typer.Option(help="Decision head; repeat for several. [default: the task's]", show_default=False)
+    ] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(help="[TIER:]rco=0.80, ail=3 or laal=4; repeat for several. [default: the task's own, in RCO]", show_default=False),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the settings, if not the model's own.")] = None,
+    limit: Annotated[int, typer.Option(help="Only the first so many items.", min=1)] = 300,
+    keep_heads: Annotated[bool, typer.Option("--keep-heads", help="Do not select attention heads anew.")] = False,
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, …")] = "cpu",
+    threads: Annotated[
+        int | None,
+        typer.Option(help="Threads for torch; on a busy machine fewer are faster. [default: torch's choice]", show_default=False),
+    ] = None,
+) -> None:
+    """Find the thresholds of latency tiers on development data, and select the attention heads that tell what is sufficient.
+
+    Writes tiers.json and, for heads that look at attention, attention_heads of proactivellm.json.
+    """
+    import torch  # noqa: PLC0415 (seconds to import; --help must not)
+    from rich.console import Console  # noqa: PLC0415 (only what the command needs is imported)
+    from rich.table import Table  # noqa: PLC0415
+
+    from backbones.loading import load  # noqa: PLC0415
+    from cli.evaluate import progress_bar  # noqa: PLC0415
+    from errors import UnknownNameError  # noqa: PLC0415
+    from evaluation import tune  # noqa: PLC0415
+    from evaluation.calibration import Target, parse_targets  # noqa: PLC0415
+    from tasks.data import read_data  # noqa: PLC0415
+
+    if threads:
+        torch.set_num_threads(threads)
+    checkpoint = load(model, dtype=dtype, device=device)  # type: ignore[arg-type]  # load says what it expects
+    if task not in checkpoint.config.tasks:
+        raise UnknownNameError("task", task, checkpoint.config.tasks)
+    spec = checkpoint.config.tasks[task]
+    targets = parse_targets(target) if target else [Target(name, "rco", value) for name, value in spec.tier_targets.items()]
+    examples = read_data(data, task)[:limit]
+    folder = tune.folder_for(model, out)
+    chosen = head or [spec.default_head]
+    console = Console()
+    if not keep_heads and any(map(tune.needs_attention, chosen)):
+        checkpoint, pairs = tune.select(checkpoint, task, examples, folder)
+        console.print("attention heads (layer, head): area under the ROC curve for agreement with the full view")
+        console.print(", ".join(f"({layer}, {number}): {area:.3f}" for (layer, number), area in pairs), highlight=False)
+    table = Table("head", "tier", "target", "achieved", "threshold", title=f"{task} on {len(examples)} items of {Path(data).name}")
+    with progress_bar() as progress:
+        for name in chosen:
+            for found in tune.tiers(checkpoint, task, name, examples, targets, folder, progress):
+                wanted = f"{found.target.metric} {found.target.value:g}"
+                table.add_row(name, found.target.tier, wanted, f"{found.achieved:.3f}", f"{found.threshold:.6g}")
+    console.print(table)
+    console.print(f"Written to {folder}", highlight=False)

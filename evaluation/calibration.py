@@ -1,0 +1,125 @@
+"""Finds the threshold at which a head reaches a latency: a few thresholds are run, an isotonic curve fitted, and inverted.
+
+Knows how to ask for the latency at a threshold; runs no engine and writes no file.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import numpy as np
+from sklearn.isotonic import IsotonicRegression  # type: ignore[import-untyped]
+
+from errors import InvalidValueError
+from evaluation.latency import LATENCY, Delays, mean
+from evaluation.record import Record
+
+Metric = Literal["rco", "ail", "laal"]
+FIRST, MOST = 8, 12  # thresholds run at first, and at most
+CLOSE = {"rco": 0.005, "ail": 0.1, "laal": 0.1}  # no further threshold is run for a target that is met as closely
+TARGET = re.compile(r"(?:(\w+):)?(rco|ail|laal)=(-?\d+(?:\.\d+)?)")
+NAMES = {1: ("medium",), 2: ("low", "high"), 3: ("low", "medium", "high")}
+
+
+@dataclass(frozen=True)
+class Target:
+    """A tier's name and the latency that it is to have: `rco` in [0, 1], `ail` and `laal` in words."""
+
+    tier: str
+    metric: Metric
+    value: float
+
+
+@dataclass(frozen=True)
+class Found:
+    """A calibrated tier: its threshold, and the latency that it had on the development data."""
+
+    target: Target
+    threshold: float
+    achieved: float
+
+
+def parse_targets(given: Sequence[str]) -> list[Target]:
+    """`rco=0.8`, `low:ail=3`, …; unnamed ones are low, medium and high in ascending order (one alone: medium; two: low and high).
+
+    Raises InvalidValueError.
+    """
+    found: list[tuple[str | None, Metric, float]] = []
+    for text in given:
+        match = TARGET.fullmatch(text.strip())
+        if match is None:
+            raise InvalidValueError(f"expected a target such as rco=0.80, ail=3 or low:laal=4; got {text!r}", param="target")
+        found.append((match[1], cast("Metric", match[2]), float(match[3])))
+    if all(name is None for name, _, _ in found) and len(found) in NAMES and len({metric for _, metric, _ in found}) == 1:
+        found = [
+            (name, metric, value) for name, (_, metric, value) in zip(NAMES[len(found)], sorted(found, key=lambda t: t[2]), strict=True)
+        ]
+    named = [Target(name, metric, value) for name, metric, value in found if name is not None]
+    if len({target.tier for target in named}) < len(found):
+        raise InvalidValueError(
+            "expected a name of its own for each of several metrics or more than three targets, such as low:ail=3", param="target"
+        )
+    return named
+
+
+def latency(records: Sequence[Record], metric: Metric) -> float:
+    """Mean latency of the items: RCO and AIL over target tokens as in the paper, LAAL over target words as SimulEval's.
+
+    Raises InvalidValueError where no item has one.
+    """
+    if metric == "laal":
+        delays = [Delays(r.word_delays, r.source_length, len(r.references[0].split())) for r in records]
+    else:
+        delays = [Delays(r.delays, r.source_length) for r in records]
+    found = mean(LATENCY[metric.upper()], delays)
+    if found is None:
+        raise InvalidValueError(f"expected items with a source and a target, got none of {len(records)} that has a {metric.upper()}")
+    return found
+
+
+Measure = Callable[[float], list[Record]]
+
+
+def calibrate(measure: Measure, first: Sequence[float], targets: Sequence[Target]) -> list[Found]:
+    """The threshold of each target. `measure` runs the development items at a threshold; `first` are thresholds to begin with.
+
+    After those, each target's threshold by the fit so far is run too, until it is met closely or MOST were run.
+    """
+    runs: dict[float, list[Record]] = {}
+    for threshold in first:
+        runs[threshold] = measure(threshold)
+    for _ in range(MOST):
+        open_targets = [target for target in targets if abs(_at(runs, target)[1] - target.value) > CLOSE[target.metric]]
+        wanted = {invert(runs, target) for target in open_targets} - set(runs)
+        if not wanted:
+            break
+        for threshold in sorted(wanted)[: max(MOST - len(runs), 0)]:
+            runs[threshold] = measure(threshold)
+        if len(runs) >= MOST:
+            break
+    return [Found(target, *_at(runs, target)) for target in targets]
+
+
+def invert(runs: dict[float, list[Record]], target: Target) -> float:
+    """The threshold at which the isotonic curve through the runs reaches the target; the nearest end where it does not."""
+    thresholds = sorted(runs)
+    values = [latency(runs[threshold], target.metric) for threshold in thresholds]
+    fitted = IsotonicRegression(increasing=True).fit_transform(np.array(thresholds), np.array(values))
+    # Where the curve is flat several thresholds have one latency: the middle of them.
+    levels = sorted(set(fitted.tolist()))
+    middles = [float(np.mean([t for t, f in zip(thresholds, fitted, strict=True) if f == level])) for level in levels]
+    return float(np.interp(target.value, levels, middles))
+
+
+def _at(runs: dict[float, list[Record]], target: Target) -> tuple[float, float]:
+    """(threshold, latency) of the run nearest to the target."""
+    measured = [(threshold, latency(records, target.metric)) for threshold, records in runs.items()]
+    return min(measured, key=lambda run: abs(run[1] - target.value))
+
+
+def quantiles(scores: Sequence[float], count: int = FIRST) -> list[float]:
+    """`count` thresholds evenly over the scores that a head gave on development data, the extremes left out. Raises InvalidValueError."""
+    if not scores:
+        raise InvalidValueError("expected scores of the head on the development data, got none: is the source empty?")
+    return sorted({float(q) for q in np.quantile(scores, [(i + 0.5) / count for i in range(count)])})
