@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 # What is installed beside the server; empty in the image.
-EXTRAS ?= [evaluation,dev,bench]
+EXTRAS ?= [evaluation,training,dev,bench]
 # Its dependencies are pinned to versions of 2022; what it really imports is in the extra `dev`.
 SIMULEVAL ?= simuleval==1.1.4
 

@@ -1,0 +1,94 @@
+"""The three losses against numbers worked out by hand."""
+
+from math import log
+
+import pytest
+import torch
+
+from training.losses.batch_nll import batch_nll
+from training.losses.mslm import mslm
+from training.losses.spsd import spsd
+from training.objective import Loss, losses
+
+
+def logits(*rows: list[float]) -> torch.Tensor:
+    """Rows of probabilities, as logits that are not normalised."""
+    return torch.tensor(rows, dtype=torch.float64).log() + 3.0
+
+
+def test_batch_nll_is_the_sum_of_minus_log_p_of_the_labels() -> None:
+    found = batch_nll(logits([0.5, 0.25, 0.25], [0.1, 0.1, 0.8]), torch.tensor([1, 2]))
+    assert float(found) == pytest.approx(-log(0.25) - log(0.8))
+
+
+def test_mslm_is_the_mean_over_views_of_the_sums() -> None:
+    views = torch.stack([logits([0.5, 0.5], [0.9, 0.1]), logits([0.2, 0.8], [0.3, 0.7])])
+    found = mslm(views, torch.tensor([0, 1]))
+    assert float(found) == pytest.approx(-(log(0.5) + log(0.1) + log(0.2) + log(0.7)) / 2)
+
+
+def test_spsd_is_the_kl_over_the_teachers_best_and_one_bucket_for_the_rest() -> None:
+    teacher, student = logits([0.5, 0.3, 0.15, 0.05]), logits([0.1, 0.2, 0.3, 0.4])
+    by_hand = 0.5 * log(0.5 / 0.1) + 0.3 * log(0.3 / 0.2) + 0.2 * log(0.2 / 0.7)
+    assert float(spsd(teacher, student[None], 2)) == pytest.approx(by_hand)
+    whole = 0.5 * log(0.5 / 0.1) + 0.3 * log(0.3 / 0.2) + 0.15 * log(0.15 / 0.3) + 0.05 * log(0.05 / 0.4)
+    for top_k in (4, 100):
+        assert float(spsd(teacher, student[None], top_k)) == pytest.approx(whole)
+    assert by_hand < whole
+    other = logits([0.25, 0.25, 0.25, 0.25])
+    both = spsd(teacher, torch.stack([student, other]), 2)
+    assert float(both) == pytest.approx((by_hand + float(spsd(teacher, other[None], 2))) / 2)
+
+
+def test_the_teacher_learns_nothing_and_the_student_is_pulled_to_it() -> None:
+    teacher = torch.randn(5, 7, dtype=torch.float64, requires_grad=True)
+    student = torch.randn(2, 5, 7, dtype=torch.float64, requires_grad=True)
+    spsd(teacher, student, 3).backward()
+    assert teacher.grad is None
+    assert student.grad is not None
+    assert student.grad.abs().max() > 0
+    same = teacher.detach()[None].clone().requires_grad_()
+    spsd(teacher, same, 3).backward()
+    assert same.grad is not None
+    assert float(same.grad.abs().max()) < 1e-12
+
+
+def test_spsd_stays_finite_next_to_a_certain_teacher_and_a_certain_student() -> None:
+    sure, other = torch.tensor([[200.0, 0.0, 0.0, 0.0]]), torch.tensor([[0.0, 200.0, 0.0, 0.0]])
+    for teacher, student in ((sure, other), (other, sure), (sure, sure)):
+        leaf = student[None].clone().requires_grad_()
+        found = spsd(teacher, leaf, 1)
+        found.backward()
+        assert torch.isfinite(found)
+        assert leaf.grad is not None
+        assert torch.isfinite(leaf.grad).all()
+
+
+def test_the_objective_weighs_the_three_and_leaves_out_what_is_switched_off() -> None:
+    torch.manual_seed(0)
+    all_logits, labels = torch.randn(3, 4, 9, dtype=torch.float64), torch.tensor([1, 2, 3, 4])
+    found = losses(Loss.model_validate({"lambda": 0.25, "top_k": 5, "views": 2}), all_logits, labels)
+    assert float(found.batch) == pytest.approx(float(batch_nll(all_logits[0], labels)))
+    assert float(found.mslm) == pytest.approx(float(mslm(all_logits[1:], labels)))
+    assert float(found.spsd) == pytest.approx(float(spsd(all_logits[0], all_logits[1:], 5)))
+    assert float(found.total) == pytest.approx(float(found.batch + found.mslm + 0.25 * found.spsd))
+    assert found.predictions == 4
+    plain = losses(Loss(mslm=False, spsd=False), all_logits[:1], labels)
+    assert float(plain.total) == float(plain.batch)
+    assert float(plain.mslm) == float(plain.spsd) == 0
+    stream = losses(Loss(batch=False, spsd=False), all_logits[1:], labels)
+    assert float(stream.total) == float(found.mslm)
+
+
+@pytest.mark.parametrize(
+    ("loss", "copies"),
+    [
+        (Loss(), 2),
+        (Loss(views=4), 5),
+        (Loss(mslm=False, spsd=False, views=4), 1),
+        (Loss(batch=False, spsd=False), 1),
+        (Loss(batch=False, mslm=False), 2),
+    ],
+)
+def test_only_the_views_that_a_loss_looks_at_are_packed(loss: Loss, copies: int) -> None:
+    assert loss.copies == copies

@@ -1,0 +1,187 @@
+"""config.toml of a training run, as values. Knows names and ranges; reads no data and loads no model."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from backbones.checkpoint import Template
+from errors import InvalidValueError
+from tasks import Task
+from training.budget import Budget
+from training.objective import Loss
+
+Share = Annotated[float, Field(ge=0, le=1)]
+# What may change between a run and its continuation: how often it speaks and saves, not what it learns.
+OPERATIONAL = {"run": {"keep", "checkpoint_minutes", "checkpoint_steps", "log_steps", "shard_size"}}
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Fresh(_Part):
+    """A model trained from nothing. Its byte-level BPE tokenizer is learnt from the training data.
+
+    architecture: a model type of transformers; sizes: fields of its configuration, without the vocabulary's size
+    vocabulary:   tokens, among them the 256 bytes and the parts of the template, each of which is one token
+    """
+
+    architecture: str = "qwen2"
+    vocabulary: int = Field(default=8192, ge=300)
+    sizes: dict[str, Any]
+
+
+class Model(_Part):
+    """What is trained: `base` (a folder, a .gguf file, `package:NAME/FILE.gguf`, a hub name) or `fresh`.
+
+    The others go into proactivellm.json; where absent, the base's own stand.
+    """
+
+    base: str | None = None
+    fresh: Fresh | None = None
+    name: str | None = None
+    offset: int | None = Field(default=None, ge=0)
+    system: str | None = None
+    template: Template | None = None
+
+    @model_validator(mode="after")
+    def _one_of_base_and_fresh(self) -> "Model":
+        if (self.base is None) == (self.fresh is None):
+            raise ValueError("expected either base or fresh")
+        if self.fresh and self.template is None:
+            raise ValueError("expected a template for a fresh model")
+        return self
+
+
+class Lora(_Part):
+    """Low-rank adapters on the linear layers named `targets`; `merge` writes served checkpoints with the adapters added in."""
+
+    r: int = Field(default=16, ge=1)
+    alpha: int = Field(default=32, ge=1)
+    dropout: Share = 0.0
+    targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+    merge: bool = False
+
+
+class Data(_Part):
+    """One data set: a reference as `tasks.data.read_data` takes it, and the task it is trained for.
+
+    weight: its share of the items drawn, relative to the others'; default: the number of its items
+    limit:  only the first so many items
+    join:   how often one, two, three, … items are joined to one; default: always one
+    trailing_blank: how often the source ends in a blank, as that of a client that ends every word with one does
+    """
+
+    data: str
+    task: str
+    weight: float | None = Field(default=None, gt=0)
+    limit: int | None = Field(default=None, ge=1)
+    join: tuple[Share, ...] = (1.0,)
+    trailing_blank: Share = 0.25
+
+    @model_validator(mode="after")
+    def _join_is_a_distribution(self) -> "Data":
+        if abs(sum(self.join) - 1) > 1e-6:
+            raise ValueError(f"expected the probabilities of join to sum to 1, got {sum(self.join):g}")
+        return self
+
+
+class Optimizer(_Part):
+    """AdamW under a cosine schedule. warmup: share of the run in which the rate rises; floor: what is left at the end, of `lr`."""
+
+    lr: float = Field(default=1e-3, gt=0)
+    warmup: Share = 0.03
+    floor: Share = 0.0
+    betas: tuple[float, float] = (0.9, 0.95)
+    weight_decay: float = Field(default=0.01, ge=0)
+    clip: float = Field(default=1.0, gt=0)
+
+
+class Run(_Part):
+    """How long, how large, where to.
+
+    out:          folder of the run; `out/model` is the newest served checkpoint
+    steps, max_tokens: the end, whichever is given: optimizer steps, or source and target tokens, each counted once however many its views
+    batch_tokens: packed rows of one forward, padding included; accumulation: forwards of one step
+    keep:         checkpoints that are kept
+    dtype:        of the arithmetic; auto: bfloat16 where the device has matrix units for it
+    shard_size:   largest weights file that is written
+    """
+
+    out: Path
+    seed: int = Field(default=0, ge=0)
+    steps: int | None = Field(default=None, ge=1)
+    max_tokens: int | None = Field(default=None, ge=1)
+    batch_tokens: int = Field(default=2048, ge=1)
+    accumulation: int = Field(default=1, ge=1)
+    checkpoint_minutes: float = Field(default=10, gt=0)
+    checkpoint_steps: int | None = Field(default=None, ge=1)
+    keep: int = Field(default=2, ge=1)
+    log_steps: int = Field(default=10, ge=1)
+    dev_steps: int = Field(default=500, ge=1)
+    device: Literal["auto", "cpu"] = "auto"
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    threads: int | None = Field(default=None, ge=1)
+    gradient_checkpointing: bool = False
+    compile: bool = False
+    shard_size: str = "5GB"
+
+    @model_validator(mode="after")
+    def _one_end(self) -> "Run":
+        if (self.steps is None) == (self.max_tokens is None):
+            raise ValueError("expected either steps or max_tokens")
+        return self
+
+
+class Config(_Part):
+    """All of config.toml. `tasks` go into proactivellm.json; absent: those of the base."""
+
+    model: Model
+    data: tuple[Data, ...] = Field(min_length=1)
+    run: Run
+    lora: Lora | None = None
+    dev: tuple[Data, ...] = ()
+    tasks: dict[str, Task] | None = None
+    budget: Budget = Budget()
+    loss: Loss = Loss()
+    optimizer: Optimizer = Optimizer()
+
+    @model_validator(mode="after")
+    def _no_lora_on_a_fresh_model(self) -> "Config":
+        if self.lora and self.model.fresh:
+            raise ValueError("expected lora with a base, got it with a fresh model")
+        if not self.loss.copies:
+            raise ValueError("expected at least one of loss.batch, loss.mslm and loss.spsd")
+        return self
+
+
+def read_config(path: Path) -> Config:
+    """Raises InvalidValueError naming the field at fault, or the line where the file is no TOML."""
+    try:
+        return Config.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InvalidValueError(f"expected a TOML file at {path}: {error}", param="config") from None
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in fault["loc"]) or "config"
+        raise InvalidValueError(f"{path}, {where}: {fault['msg']}", param=where) from None
+
+
+def lasting(config: Config) -> dict[str, Any]:
+    """What a continuation must share with the run that it continues, as JSON values."""
+    return config.model_dump(mode="json", by_alias=True, exclude=OPERATIONAL)
+
+
+def difference(ours: Any, theirs: Any, where: str = "") -> str | None:
+    """The first field in which two JSON values differ, as `field: ours, theirs`; None if there is none."""
+    if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
+        pairs = [(str(key), ours.get(key), theirs.get(key)) for key in {**ours, **theirs}]
+    elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
+        pairs = [(str(place), *pair) for place, pair in enumerate(zip(ours, theirs, strict=True))]
+    else:
+        return None if ours == theirs else f"{where}: {ours!r} now, {theirs!r} then"
+    found = (difference(mine, its, f"{where}.{key}" if where else key) for key, mine, its in pairs)
+    return next((text for text in found if text), None)

@@ -1,0 +1,149 @@
+"""From an example to the token ids that a session with the same prompt, source and target would hold.
+
+Knows tokenizer, frame and task; knows nothing of views, batches or losses. Which rows are visible at a phi is decided here, once.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backbones.checkpoint import CheckpointConfig
+from backbones.plain_tokenizer import build, plain_spec
+from backbones.source_codec import SourceCodec
+from backbones.target_codec import backend, word_starts
+from backbones.template import split
+from errors import InvalidValueError
+from tasks import Task
+from tasks.example import Example
+
+Ids = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Item:
+    """An example as ids. S source rows, M units, H header rows, P = L + 1 predictions.
+
+    source: [S] prompt, stream, and what comes with the source's end (blanks behind the last word, then `source_end`)
+    prefix: rows of the prompt; units: per stream token the unit it comes with; count: M
+    header: [H]; target: [P] the target's tokens, then the end token
+    asked:  [P] whether a decision may precede this prediction: with gate `word`, a begun word is finished without reading
+    """
+
+    id: str
+    source: Ids
+    prefix: int
+    units: Ids
+    count: int
+    header: Ids
+    target: Ids
+    asked: NDArray[np.bool_]
+    forbid_end: bool
+
+    def served(self, phi: Ids) -> Ids:
+        """[P] the nearest trajectory that a server can take. `phi` in units, where M + 1 means that the source has ended.
+
+        There is no decision point before the first unit; reads inside a word wait for its end; a forbidden end sees everything.
+        """
+        begun = np.maximum.accumulate(np.where(self.asked, np.arange(len(self.asked)), 0))
+        phi = np.maximum(phi, 1)[begun]
+        if self.forbid_end:
+            phi[-1] = self.count + 1
+        return phi
+
+    def rows(self, phi: Ids) -> Ids:
+        """[P] source rows that are in the slot once phi units were released, or all of them once the source has ended."""
+        released = self.prefix + np.searchsorted(self.units, phi, side="left")
+        return np.where(phi > self.count, len(self.source), released)
+
+
+class Encoder:
+    """The tokenizer of one checkpoint, and what limits it.
+
+    positions: how many the model has, for each group; `config` gives the offset, the template and the system text.
+    Raises CheckpointError for a tokenizer or template that cannot be served.
+    """
+
+    def __init__(self, tokenizer: Any, config: CheckpointConfig, positions: int) -> None:
+        self._codec = SourceCodec(tokenizer)
+        self._target = build(plain_spec(json.loads(backend(tokenizer).to_str())))
+        self._starts = np.array(word_starts(tokenizer))
+        self._frame = split(tokenizer, config.system, config.template)
+        self.end = end_token(self._frame.end, tokenizer.eos_token_id)
+        self.offset, self.positions = config.offset, positions
+
+    def encode(self, example: Example, task: Task, where: str) -> Item:
+        """Raises InvalidValueError that names `where` and the example's id: no target, no source, text that is none, too many tokens."""
+        try:
+            return self._encode(example, task)
+        except InvalidValueError as error:
+            raise InvalidValueError(f"{where}, {example.id}: {error.message}", param="data") from None
+
+    def check(self, example: Example, task: Task, where: str) -> None:
+        """Raises what `encode` would. Only texts that might be too long are tokenised: no text has more tokens than thrice its bytes."""
+        target = example.references[0] if example.references else ""
+        texts = task.render(example.inputs) + example.source, target
+        try:
+            longest = 3 * max(len(text.encode()) for text in texts)
+        except UnicodeEncodeError:
+            longest = self.positions
+        around = len(self._frame.before) + len(self._frame.source_end) + len(self._frame.header) + 1
+        if not (example.source.strip() and target.strip()) or longest + around > self.positions - self.offset:
+            self.encode(example, task, where)
+
+    def _encode(self, example: Example, task: Task) -> Item:
+        prompt = self._codec.encode(task.render(example.inputs)).tokens
+        stream, units, count, closing = self._stream(example.source)
+        target = np.array([*self._target_ids(example.references), self.end])
+        source = np.array([*self._frame.before, *prompt, *stream, *closing, *self._frame.source_end])
+        header = np.array(self._frame.header)
+        _check_length("source with its prompt", len(source), self.positions)
+        _check_length("header and target", len(header) + len(target) - 1, self.positions - self.offset)
+        asked = np.ones(len(target), dtype=np.bool_) if task.gate == "token" else self._starts[target]
+        asked[[0, -1]] = True
+        return Item(
+            id=example.id,
+            source=source,
+            prefix=len(self._frame.before) + len(prompt),
+            units=np.array(units),
+            count=count,
+            header=header,
+            target=target,
+            asked=asked,
+            forbid_end=task.forbid_end_before_source_end,
+        )
+
+    def _stream(self, text: str) -> tuple[Sequence[int], Sequence[int], int, Sequence[int]]:
+        """Tokens, their units, M, and the tokens that only the source's end releases: blanks that no word follows."""
+        bare = self._codec.encode(text.rstrip())
+        if not bare.released:
+            raise InvalidValueError("expected a source with at least one word; got none")
+        whole = bare if text == text.rstrip() else self._codec.encode(text)
+        size = len(bare.tokens)
+        if whole.tokens[:size] == bare.tokens:
+            return bare.tokens, bare.units, bare.released, whole.tokens[size:]
+        # The last blanks are part of the last word's token ("!\n"), which is then released at the end as well.
+        return whole.tokens, whole.units, whole.released, ()
+
+    def _target_ids(self, references: Sequence[str]) -> list[int]:
+        text = references[0].strip() if references else ""
+        if not text:
+            raise InvalidValueError("expected a target; got none")
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidValueError(f"expected a target without lone surrogates; got one at {error.start}") from None
+        return self._target.encode(text, add_special_tokens=False).ids
+
+
+def end_token(ends: frozenset[int], eos: int | None) -> int:
+    """The token that a target is trained to end with: the template's own, which may be another than the tokenizer's."""
+    return next(iter(ends - {eos}), next(iter(ends)))
+
+
+def _check_length(what: str, length: int, limit: int) -> None:
+    if length > limit:
+        raise InvalidValueError(f"expected {what} within the model's {limit} positions; got {length} tokens")

@@ -1,0 +1,106 @@
+"""The model that is trained: loaded from a base or made from nothing, whole or with adapters. Knows no data set and no loss."""
+
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, trainers
+from tokenizers import models as tokenizer_models
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+
+from backbones import loading
+from backbones.checkpoint import CheckpointConfig, Template, read_config
+from errors import CheckpointError, InvalidValueError
+from tasks import Task
+from training.config import Fresh, Lora, Model
+
+# Dense masks that every device takes, without a fork of any model.
+ATTENTION = "sdpa"
+_ALPHABET = pre_tokenizers.ByteLevel.alphabet()
+
+
+@dataclass(frozen=True)
+class Trainee:
+    """A model with what is written beside it. `adapters` is peft's model around it, or None for full fine-tuning."""
+
+    model: Any
+    adapters: Any
+    tokenizer: Any
+    config: CheckpointConfig
+
+
+def load_base(settings: Model, lora: Lora | None, tasks: Mapping[str, Task] | None, *, dtype: torch.dtype) -> Trainee:
+    """A base, in float32, or with its frozen weights in `dtype` under adapters. Raises CheckpointError if there is none to be found."""
+    assert settings.base is not None
+    folder = Path(settings.base)
+    config = read_config(folder) if folder.is_dir() else CheckpointConfig()
+    weights = loading.locate(config.backbone, folder) if config.backbone else loading.locate(settings.base, Path())
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            weights, dtype=dtype if lora else torch.float32, attn_implementation=ATTENTION, use_safetensors=True
+        )
+        tokenizer = AutoTokenizer.from_pretrained(weights)
+    except (OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"expected a causal language model with safetensors weights at {weights!r}: {error}") from error
+    # Adapters alone are served on their base; everything else has its weights in its own folder.
+    served_on = (config.backbone or settings.base) if lora and not lora.merge else None
+    config = _settled(config.model_copy(update={"backbone": served_on}), settings, tasks)
+    return Trainee(model, _adapted(model, lora) if lora else None, tokenizer, config)
+
+
+def make_fresh(settings: Model, tasks: Mapping[str, Task] | None, tokenizer: Any, *, seed: int) -> Trainee:
+    """Random weights, the same for the same seed. Raises InvalidValueError for sizes that the architecture does not take."""
+    assert settings.fresh is not None
+    ends = {"eos_token_id": tokenizer.eos_token_id, "bos_token_id": None, "pad_token_id": None}
+    torch.manual_seed(seed)
+    try:
+        shape = AutoConfig.for_model(settings.fresh.architecture, vocab_size=len(tokenizer), **ends, **settings.fresh.sizes)
+        model = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
+            shape, attn_implementation=ATTENTION, dtype=torch.float32
+        )
+    except (ValueError, TypeError) as error:
+        raise InvalidValueError(f"expected sizes that {settings.fresh.architecture} takes: {error}", param="model.fresh") from error
+    return Trainee(model, None, tokenizer, _settled(CheckpointConfig(), settings, tasks))
+
+
+def learn_tokenizer(fresh: Fresh, template: Template, texts: Iterable[str]) -> Any:
+    """Byte-level BPE over `texts`; digits are tokens of their own, and so is each part of the template. The end token is the template's."""
+    tokenizer = Tokenizer(tokenizer_models.BPE())
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    end = template.end
+    if not end:
+        raise InvalidValueError("expected a template with an end token for a fresh model", param="model.template.end")
+    special = [part for part in (template.before, template.source_end, template.header, end) if part]
+    trainer = trainers.BpeTrainer(
+        vocab_size=fresh.vocabulary, special_tokens=list(dict.fromkeys(special)), initial_alphabet=_ALPHABET, show_progress=False
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=end, pad_token=end)  # type: ignore[no-untyped-call]
+
+
+def _settled(config: CheckpointConfig, settings: Model, tasks: Mapping[str, Task] | None) -> CheckpointConfig:
+    """proactivellm.json of what is trained: the base's, with what the run's configuration says otherwise."""
+    given = {name: getattr(settings, name) for name in ("name", "offset", "system", "template")} | {"tasks": tasks}
+    # Selected heads are those of other weights.
+    return config.model_copy(update={name: value for name, value in given.items() if value is not None} | {"attention_heads": None})
+
+
+def _adapted(model: Any, lora: Lora) -> Any:
+    from peft import LoraConfig, get_peft_model  # noqa: PLC0415 (seconds to import, and full fine-tuning needs none of it)
+
+    wanted = LoraConfig(
+        r=lora.r, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=list(lora.targets), task_type="CAUSAL_LM"
+    )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers by a name that is to go
+            return get_peft_model(model, wanted)
+    except ValueError as error:
+        raise InvalidValueError(f"expected lora.targets to be linear layers of the base: {error}", param="lora.targets") from error

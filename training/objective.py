@@ -1,0 +1,85 @@
+"""L = L_batch + L_MSLM + lambda KL(P_batch || P_stream) of one packed forward (DESIGN section 8).
+
+Knows views and losses; the model only as something with a base model and an `lm_head`. Knows no optimizer and no device.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+
+from training.losses.batch_nll import batch_nll
+from training.losses.mslm import mslm
+from training.losses.spsd import spsd
+from training.views import Batch
+
+
+class Loss(BaseModel):
+    """Which losses, and how. A plain stage is `batch` alone: then no stream view is packed.
+
+    weight: lambda; top_k: tokens of the teacher that the KL looks at one by one; views: K, stream views per example
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    batch: bool = True
+    mslm: bool = True
+    spsd: bool = True
+    weight: float = Field(default=0.1, ge=0, alias="lambda")
+    top_k: int = Field(default=100, ge=1)
+    views: int = Field(default=1, ge=1)
+
+    @property
+    def batch_view(self) -> bool:
+        """Whether the batch view is packed: as a loss of its own, or as the teacher."""
+        return self.batch or self.spsd
+
+    @property
+    def stream_views(self) -> int:
+        """How many stream views are packed."""
+        return self.views if self.mslm or self.spsd else 0
+
+    @property
+    def copies(self) -> int:
+        """Copies of the target in a packed sequence."""
+        return self.batch_view + self.stream_views
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Sums over `predictions` predictions, in nats; `total` is what is differentiated. A loss that is switched off is 0."""
+
+    total: torch.Tensor
+    batch: torch.Tensor
+    mslm: torch.Tensor
+    spsd: torch.Tensor
+    predictions: int
+
+
+class PackedModel(nn.Module):
+    """A causal language model whose forward takes a packed batch, so that wrappers for several devices see one call."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """[C, R, V] logits, float32 at least: `lm_head` runs on predicted rows only."""
+        hidden = self.model.base_model(
+            input_ids=batch.tokens, position_ids=batch.positions, attention_mask=batch.mask(), use_cache=False
+        ).last_hidden_state  # [B, N, D]
+        logits: torch.Tensor = self.model.lm_head(hidden.flatten(0, 1).index_select(0, batch.rows.flatten()))
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        return logits.view(*batch.rows.shape, -1)
+
+
+def losses(loss: Loss, logits: torch.Tensor, labels: torch.Tensor) -> Losses:
+    """Of logits [C, R, V], the batch view first if there is one, and labels [R]."""
+    nothing = logits.new_zeros(())
+    stream = logits[int(loss.batch_view) :]
+    batch_part = batch_nll(logits[0], labels) if loss.batch else nothing
+    mslm_part = mslm(stream, labels) if loss.mslm else nothing
+    spsd_part = spsd(logits[0], stream, loss.top_k) if loss.spsd else nothing
+    total = batch_part + mslm_part + loss.weight * spsd_part
+    return Losses(total, batch_part.detach(), mslm_part.detach(), spsd_part.detach(), len(labels))

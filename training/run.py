@@ -1,0 +1,128 @@
+"""From a configuration to a trained checkpoint: reads data, makes or loads the model, goes on where a run was left. Holds no loop."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator  # type: ignore[import-untyped]
+from rich.console import Console
+from transformers import AutoTokenizer
+from transformers.utils import logging as transformers_logging
+
+from backbones.checkpoint import read_config
+from errors import InvalidValueError
+from tasks import DEFAULT_TASKS, Task
+from tasks.data import data_hash
+from training import evaluate
+from training.config import Config, Model, difference, lasting
+from training.data import Mixture, Part, Views, check, cut, read
+from training.encoding import Encoder
+from training.models import Trainee, learn_tokenizer, load_base, make_fresh
+from training.state import write_json
+from training.trainer import Trainer
+from training.views import Packed
+
+RUN_FILE = "run.json"
+
+
+def train(config: Config, console: Console | None = None) -> Path:
+    """Trains as configured, or goes on with the run in `run.out`. Returns the folder of the served checkpoint.
+
+    Raises InvalidValueError for a row that cannot be trained on and for a run that was begun with another configuration, CheckpointError
+    for a base that cannot be found or a checkpoint that cannot be written, TrainingError for a loss that is not finite.
+    """
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # it would be torn up by the run's own lines
+    run = config.run
+    if run.threads:
+        torch.set_num_threads(run.threads)
+    tasks = config.tasks or _tasks_of(config.model)
+    parts, dev = ([read(settings, tasks) for settings in group] for group in (config.data, config.dev))
+    cpu = run.device == "cpu" or not torch.cuda.is_available()
+    dtype = arithmetic(run.dtype, cpu=cpu)
+    accelerator = Accelerator(cpu=cpu, mixed_precision="bf16" if dtype is torch.bfloat16 else "no")
+    with accelerator.main_process_first():
+        _same_run(config, parts)
+        trainee = _trainee(config, tasks, parts, dtype)
+    encoder = Encoder(trainee.tokenizer, trainee.config, trainee.model.config.max_position_embeddings)
+    check([*parts, *dev], encoder)
+    views = Views(config.loss, config.budget, trainee.config.offset)
+    mixture = Mixture(parts, encoder, views, seed=run.seed, batch_tokens=run.batch_tokens)
+    torch.manual_seed(run.seed + accelerator.process_index)
+    return Trainer(config, accelerator, trainee, mixture, _judged(config, dev, encoder, views), console).run()
+
+
+def arithmetic(name: str, *, cpu: bool) -> torch.dtype:
+    """The dtype of `run.dtype`. `auto` is bfloat16 where the device has matrix units for it: without them it is slower than float32."""
+    if name != "auto":
+        chosen: torch.dtype = getattr(torch, name)
+        return chosen
+    native = torch.cpu._is_amx_tile_supported() if cpu else torch.cuda.is_bf16_supported()
+    return torch.bfloat16 if native else torch.float32
+
+
+def _tasks_of(model: Model) -> dict[str, Task]:
+    folder = Path(model.base or "")
+    return dict(read_config(folder).tasks) if model.base and folder.is_dir() else dict(DEFAULT_TASKS)
+
+
+def _same_run(config: Config, parts: Sequence[Part]) -> None:
+    """Writes down what the run is, or refuses to go on with another's. Raises InvalidValueError naming the field that differs."""
+    path = config.run.out / RUN_FILE
+    ours = lasting(config) | {"data_sha256": [data_hash(part.examples) for part in parts]}
+    if path.exists():
+        found = difference(ours, json.loads(path.read_text(encoding="utf-8")))
+        if found:
+            raise InvalidValueError(
+                f"expected the configuration that the run in {config.run.out} was begun with, or another run.out; {found}", param="run.out"
+            )
+        return
+    config.run.out.mkdir(parents=True, exist_ok=True)
+    write_json(path, ours)
+
+
+def _trainee(config: Config, tasks: dict[str, Task], parts: Sequence[Part], dtype: torch.dtype) -> Trainee:
+    torch.manual_seed(config.run.seed)
+    model = config.model
+    if model.fresh:
+        trainee = make_fresh(model, tasks, _tokenizer(config, parts), seed=config.run.seed)
+    else:
+        trainee = load_base(model, config.lora, config.tasks, dtype=dtype)
+    if config.run.gradient_checkpointing:
+        trainee.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    return trainee
+
+
+def _tokenizer(config: Config, parts: Sequence[Part]) -> Any:
+    """Learnt once a run: ties between merges may be broken in another order the next time."""
+    folder = config.run.out / "tokenizer"
+    if not folder.exists():
+        assert config.model.fresh is not None
+        assert config.model.template is not None
+        made = folder.with_name(".tokenizer.partial")
+        learn_tokenizer(config.model.fresh, config.model.template, _texts(parts)).save_pretrained(made)
+        made.rename(folder)
+    return AutoTokenizer.from_pretrained(folder)
+
+
+def _texts(parts: Sequence[Part]) -> Iterator[str]:
+    for part in parts:
+        for example in part.examples:
+            yield part.task.render(example.inputs)
+            yield example.source
+            yield example.references[0]
+
+
+def _judged(config: Config, dev: Sequence[Part], encoder: Encoder, views: Views) -> dict[str, list[list[Packed]]]:
+    """The development data, packed once: every judgement is on the same views."""
+    fixed = Views(evaluate.LOSS, views.budget, views.offset)
+    judged = {}
+    for part in dev:
+        rng = np.random.default_rng(config.run.seed)
+        items = [encoder.encode(example, part.task, part.settings.data) for example in part.examples]
+        judged[f"{part.settings.task}:{Path(part.settings.data).name}"] = cut(
+            [fixed.pack(item, rng) for item in items], config.run.batch_tokens
+        )
+    return judged

@@ -1,0 +1,119 @@
+"""Packs an example into one sequence `[source | header | batch view | stream view x K]` under one mask: the source is encoded once.
+
+Knows items and integers; the offline truth that every view must equal is backbones.visibility. Knows no model and no loss.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from training.encoding import Ids, Item
+
+# What a row is part of: copies are numbered from 1 on. Rows of the header before the last see the prompt only, in every view, so all
+# copies share them.
+_PADDING, _SOURCE, _SHARED = -2, -1, 0
+
+
+@dataclass(frozen=True)
+class Packed:
+    """One example: N rows, C copies of the target with P rows each, one a prediction.
+
+    limit: [N] source rows that a row sees; copy: [N] what it is part of; step: [N] its place in the target group, -1 in the source
+    first: the first row of the first copy; from it on the copies follow one another
+    target: [P] the tokens to be predicted
+    text_tokens: of source and target, each once
+    """
+
+    id: str
+    tokens: Ids
+    positions: Ids
+    limit: Ids
+    copy: Ids
+    step: Ids
+    first: int
+    target: Ids
+    text_tokens: int
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B examples padded to N rows; R predictions in all, each of them made in C copies.
+
+    tokens, positions, limit, copy, step: [B, N]; rows: [C, R] where in [B * N] each copy makes each prediction; labels: [R]
+    """
+
+    ids: tuple[str, ...]
+    tokens: torch.Tensor
+    positions: torch.Tensor
+    limit: torch.Tensor
+    copy: torch.Tensor
+    step: torch.Tensor
+    rows: torch.Tensor
+    labels: torch.Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same on another device."""
+        moved: dict[str, Any] = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, torch.Tensor)}
+        return replace(self, **moved)
+
+    def mask(self) -> torch.Tensor:
+        """[B, 1, N, N] bool: True where a row (second to last axis) sees another (last axis)."""
+        index = torch.arange(self.tokens.shape[1], device=self.tokens.device)
+        source = (self.copy == _SOURCE)[:, None] & (index < self.limit[..., None])
+        own = (self.copy[:, None] == _SHARED) | (self.copy[:, None] == self.copy[..., None])
+        own &= (self.copy != _SOURCE)[:, None]
+        # Padding sees padding: a row that sees nothing has a softmax of NaN.
+        return (source | (own & (self.step[:, None] <= self.step[..., None])))[:, None]
+
+
+def pack(item: Item, phis: Sequence[Ids], *, batch_view: bool, offset: int) -> Packed:
+    """One copy that sees everything if `batch_view`, then one for each of `phis` ([P], units, as Item.served gives them)."""
+    size, shared, predictions = len(item.source), len(item.header) - 1, len(item.target)
+    visible = [np.full(predictions, size)] * batch_view + [item.rows(phi) for phi in phis]
+    copies = len(visible)
+    written = np.concatenate([item.header[-1:], item.target[:-1]])
+    steps = np.concatenate([np.arange(shared), np.tile(np.arange(shared, shared + predictions), copies)])
+    source = np.arange(size)
+    return Packed(
+        id=item.id,
+        tokens=np.concatenate([item.source, item.header[:-1], np.tile(written, copies)]),
+        positions=np.concatenate([source, offset + steps]),
+        limit=np.concatenate([source + 1, np.full(shared, item.prefix), *visible]),
+        copy=np.concatenate([np.full(size, _SOURCE), np.full(shared, _SHARED), np.arange(1, copies + 1).repeat(predictions)]),
+        step=np.concatenate([np.full(size, -1), steps]),
+        first=size + shared,
+        target=item.target,
+        text_tokens=size + predictions,
+    )
+
+
+def collate(examples: Sequence[Packed]) -> Batch:
+    """Pads to the longest. All examples must have the same number of copies."""
+    width = max(map(len, examples))
+    rows = [
+        place * width + example.first + np.arange(len(example) - example.first).reshape(-1, len(example.target))
+        for place, example in enumerate(examples)
+    ]
+    return Batch(
+        ids=tuple(example.id for example in examples),
+        tokens=_padded([example.tokens for example in examples], 0),
+        positions=_padded([example.positions for example in examples], 0),
+        limit=_padded([example.limit for example in examples], 0),
+        copy=_padded([example.copy for example in examples], _PADDING),
+        step=_padded([example.step for example in examples], -1),
+        rows=torch.from_numpy(np.concatenate(rows, axis=1)),
+        labels=torch.from_numpy(np.concatenate([example.target for example in examples])),
+    )
+
+
+def _padded(rows: Sequence[Ids], fill: int) -> torch.Tensor:
+    out = np.full((len(rows), max(map(len, rows))), fill)
+    for place, row in enumerate(rows):
+        out[place, : len(row)] = row
+    return torch.from_numpy(out)
