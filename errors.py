@@ -3,7 +3,22 @@
 Each class carries the `code` that the wire shows. Nothing here knows about sockets, close codes or torch.
 """
 
+import re
 from collections.abc import Iterable
+
+MAX_TOLD = 400  # characters of what a client sent that may go back to it
+_SHOULD = re.compile(r"(?:Input|String|List|Set|Tuple|Dictionary|Value) should (?:be|have) ")
+
+
+def cut(text: str, limit: int = MAX_TOLD) -> str:
+    """At most `limit` characters of a text that somebody else wrote."""
+    return text if len(text) <= limit else f"{text[:limit]}…"
+
+
+def in_our_words(message: str) -> str:
+    """A validator's message as "expected …", cut: it may repeat what came."""
+    known = {"Field required": "expected a value, got none", "Extra inputs are not permitted": "expected no field of this name"}
+    return cut(known.get(message) or _SHOULD.sub("expected ", message.removeprefix("Value error, "), count=1))
 
 
 class ProactiveError(Exception):
@@ -14,7 +29,7 @@ class ProactiveError(Exception):
     def __init__(self, message: str, *, param: str | None = None) -> None:
         super().__init__(message)
         self.message = message
-        self.param = param
+        self.param = param if param is None else cut(param)
 
 
 class CheckpointError(ProactiveError):
@@ -24,11 +39,12 @@ class CheckpointError(ProactiveError):
 
 
 class UnknownNameError(ProactiveError):
-    """A request names a task, head, tier, model or input that does not exist; the message lists what does."""
+    """A request names a task, head, tier, model or input that does not exist; the message lists what does, or says why there is `none`."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], *, param: str | None = None) -> None:
-        listed = ", ".join(sorted(known)) or "none"
-        super().__init__(f"expected {kind} to be one of: {listed}; got {name!r}", param=param or kind)
+    def __init__(self, kind: str, name: str, known: Iterable[str], *, param: str | None = None, none: str = "there are none") -> None:
+        listed, what = ", ".join(sorted(known)), kind.replace("_", " ")
+        expected = f"{what} to be one of: {listed}" if listed else f"no {what}, as {none}"
+        super().__init__(f"expected {expected}; got {cut(repr(name))}", param=param or kind)
         self.code = f"unknown_{kind}"
 
 
@@ -64,6 +80,12 @@ class SignalError(ProactiveError):
     """A decision head got, or returned, something that is not a finite number of the expected shape."""
 
     code = "bad_signal"
+
+
+class HeadError(ProactiveError):
+    """A decision head of another package cannot be used: it cannot be built, or does not keep to the protocol of heads/base.py."""
+
+    code = "bad_head"
 
 
 class MissingInputError(ProactiveError):

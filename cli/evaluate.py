@@ -80,7 +80,8 @@ def evaluate(  # noqa: PLR0913, PLR0917 (one a flag)
         raise InvalidValueError("expected no --signal-test with --server: it looks inside the model", param="signal_test")
     if threads:
         torch.set_num_threads(threads)
-    examples = read_data(data, task)[:limit]
+    every = read_data(data, task)
+    examples = every[:limit]
     where = (
         _server(server, model, task, slots, pace, max_output_tokens)
         if server
@@ -92,7 +93,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 (one a flag)
         model_hash=where.model_hash,
         task=task,
         data=Path(data).name,
-        data_hash=data_hash(examples),
+        data_hash=data_hash(every),  # whatever the limit is, so that a longer run goes on
         max_output_tokens=max_output_tokens,
         pace=pace,
     )

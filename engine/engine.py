@@ -53,6 +53,7 @@ class Engine:
             )
         self.checkpoint = checkpoint
         self.capacity = Capacity(count, length, slot_bytes)
+        self._check_that_a_task_fits()
         # At least two tokens for every session: one of source and one probe, so that nobody waits for a tick.
         self.scheduler: Scheduler[Session] = Scheduler(max(config.tick_tokens, 2 * count, 4))
         self.runner = Runner(backbone, backbone.slots(count=count, length=length))
@@ -129,13 +130,33 @@ class Engine:
 
     def _target_capacity(self, settings: Settings) -> int:
         """Rows of header and target; the last token that may be written needs none."""
-        frame, length = self.checkpoint.frame, self.capacity.slot_length
-        target = len(frame.header) + settings.rules.max_output_tokens - 1
-        needed = len(settings.prefix) + len(frame.source_end) + target + 1
+        length, prompt, written = self.capacity.slot_length, len(settings.prefix), settings.rules.max_output_tokens
+        needed = self._needed(prompt, written)
         if needed > length:
+            room = length - self._needed(prompt, 0)
             raise PromptTooLongError(
-                f"expected prompt, target and at least one source token within {length} tokens; got a prompt of {len(settings.prefix)} "
-                f"and max_output_tokens {settings.rules.max_output_tokens}, which need {needed}",
-                param="inputs",
+                f"expected prompt, target and at least one source token within {length} tokens; got a prompt of {prompt} "
+                f"and max_output_tokens {written}, which need {needed}" + (f"; {room} may be written" if room > 0 else ""),
+                param="max_output_tokens" if room > 0 else "inputs",
             )
-        return target
+        return len(self.checkpoint.frame.header) + written - 1
+
+    def _needed(self, prompt: int, written: int) -> int:
+        """Rows for a prompt, one source token and so many target tokens, with what frames them."""
+        frame = self.checkpoint.frame
+        return prompt + 1 + len(frame.source_end) + len(frame.header) + written - 1
+
+    def _check_that_a_task_fits(self) -> None:
+        """Raises InvalidValueError where every session would be refused, even one whose inputs are empty."""
+        checkpoint = self.checkpoint
+        needed = {}
+        for name, task in checkpoint.config.tasks.items():
+            prompt = checkpoint.codec.encode(task.render(dict.fromkeys(task.inputs, ""))).tokens
+            needed[name] = self._needed(len(checkpoint.frame.before) + len(prompt), task.max_output_tokens)
+        least = min(needed, key=lambda name: needed[name], default=None)
+        if least is not None and needed[least] > self.capacity.slot_length:
+            raise InvalidValueError(
+                f"expected slots of at least {needed[least]} tokens, which task {least!r} needs without its inputs; "
+                f"got {self.capacity.slot_length}",
+                param="slot_length",
+            )

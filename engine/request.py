@@ -48,6 +48,7 @@ class Settings:
     prefix: tuple[int, ...]
     head_name: str
     head: heads.DecisionHead
+    needs: frozenset[heads.Need]
     threshold: float
     rules: Rules
     stop: tuple[str, ...]
@@ -56,12 +57,12 @@ class Settings:
 
 
 def resolve(checkpoint: Checkpoint, request: Request) -> Settings:
-    """Raises UnknownNameError (task, head, tier, input), MissingInputError or InvalidValueError, naming the field."""
+    """Raises UnknownNameError (task, head, tier, input), MissingInputError, InvalidValueError or HeadError, naming the field."""
     tasks = checkpoint.config.tasks
     if request.task not in tasks:
         raise UnknownNameError("task", request.task, tasks)
     task = tasks[request.task]
-    head_name = request.head or task.default_head
+    head_name = task.default_head if request.head is None else request.head
     head = heads.create(head_name, **request.head_params)
     prompt = checkpoint.codec.encode(task.render(request.inputs, request.instruction)).tokens
     return Settings(
@@ -69,6 +70,7 @@ def resolve(checkpoint: Checkpoint, request: Request) -> Settings:
         prefix=checkpoint.frame.before + prompt,
         head_name=head_name,
         head=head,
+        needs=heads.checked_needs(head),
         threshold=_threshold(checkpoint, request.task, head_name, head, request.tier, request.threshold),
         rules=Rules(
             max_output_tokens=request.max_output_tokens or task.max_output_tokens,
@@ -100,5 +102,5 @@ def _threshold(checkpoint: Checkpoint, task: str, head_name: str, head: heads.De
         default = tiers.get(checkpoint.config.tasks[task].default_tier)
         return default.threshold if default else head.default_threshold
     if tier not in tiers:
-        raise UnknownNameError("tier", tier, tiers)
+        raise UnknownNameError("tier", tier, tiers, none=f"head {head_name!r} has none for task {task!r}")
     return tiers[tier].threshold

@@ -6,7 +6,7 @@ Knows sessions' rows and heads' needs; decides nothing.
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import log
+from math import isfinite, log
 from random import Random
 
 import torch
@@ -19,6 +19,8 @@ from engine.scheduler import Turn
 from engine.session import Session
 from errors import ProactiveError, SignalError
 from heads import DecisionHead, Signals, checked_scores
+
+COLDEST = 1e-30  # a temperature that float32 can divide by
 
 
 @dataclass
@@ -53,20 +55,20 @@ class Runner:
             run, header = turn.session.feed(turn.count)
             runs.extend([run] if run else [])
             rows.extend(header)
-        rows.extend(s.probe(attention="attention" in s.settings.head.needs) for s in probing)
+        rows.extend(s.probe(attention="attention" in s.settings.needs) for s in probing)
         out = self.backbone.forward(self.slots, runs, rows)
         return self._probes(probing, out.logits, out.attention) if probing else []
 
     @torch.inference_mode()
     def _probes(self, sessions: Sequence[Session], logits: torch.Tensor, attention: dict[int, torch.Tensor]) -> list[Probe]:
         best, greedy = (found.tolist() for found in logits.max(dim=-1))
-        wanted = any("entropy" in s.settings.head.needs for s in sessions)
+        wanted = any("entropy" in s.settings.needs for s in sessions)
         entropies = entropy(logits).tolist() if wanted else [None] * len(sessions)
         probes = []
         for i, session in enumerate(sessions):
             probe = Probe(session, greedy[i], entropies[i], attention.get(i))
-            if best[i] != best[i]:
-                probe.error = SignalError("expected finite logits, got NaN from the model")
+            if not isfinite(best[i]):
+                probe.error = SignalError(f"expected finite logits, got {best[i]} from the model")
             elif session.settings.sampling.temperature > 0 or self._end_is_barred(session, greedy[i]):
                 probe.token = _choose(logits[i], session)
             probes.append(probe)
@@ -86,7 +88,7 @@ class Runner:
                 by_head[probe.session.settings.head].append(probe)
         for head, group in by_head.items():
             try:
-                scores = checked_scores(head, signals(head, group, self.backbone.vocab_size))
+                scores = checked_scores(head, signals(group, self.backbone.vocab_size))
             except ProactiveError as error:
                 for probe in group:
                     probe.error = error
@@ -103,24 +105,25 @@ class Runner:
         self.backbone.forward(self.slots, [SourceRun(self.slots.scratch, 0, [0])], [])
 
 
-def signals(head: DecisionHead, probes: Sequence[Probe], vocab_size: int) -> Signals:
-    """What the head needs of B probes, padded to the largest phi."""
+def signals(probes: Sequence[Probe], vocab_size: int) -> Signals:
+    """What their one head needs of B probes, padded to the largest phi."""
     sessions = [probe.session for probe in probes]
+    needs = sessions[0].settings.needs
     phi = torch.tensor([s.controller.phi for s in sessions])
     return Signals(
         phi=phi,
         written=torch.tensor([s.words_before(s.candidate(p.token)) for s, p in zip(sessions, probes, strict=True)]),
         index=torch.tensor([len(s.controller.trajectory) for s in sessions]),
         log_vocab=log(vocab_size),
-        entropy=torch.tensor([p.entropy for p in probes]) if "entropy" in head.needs else None,
-        attention=_padded([p.attention for p in probes], int(phi.max())) if "attention" in head.needs else None,
-        history=_padded([s.history for s in sessions], int(phi.max())) if "history" in head.needs else None,
+        entropy=torch.tensor([p.entropy for p in probes]) if "entropy" in needs else None,
+        attention=_padded([p.attention for p in probes], int(phi.max())) if "attention" in needs else None,
+        history=_padded([s.history for s in sessions], int(phi.max())) if "history" in needs else None,
     )
 
 
 def remember(probe: Probe) -> None:
     """Adds a written token's attention to its session's history, for heads that average over the target."""
-    if probe.attention is not None and "history" in probe.session.settings.head.needs:
+    if probe.attention is not None and "history" in probe.session.settings.needs:
         before = probe.session.history
         probe.session.history = probe.attention.clone()
         probe.session.history[: len(before)] += before
@@ -156,9 +159,12 @@ def sample(logits: torch.Tensor, sampling: Sampling, index: int) -> int:
 
     So a READ consumes no randomness: however often a token is probed, its number is the same.
     """
-    p, order = (logits / sampling.temperature).softmax(dim=-1).sort(descending=True, stable=True)
-    before = p.cumsum(dim=-1) - p
-    p = p.masked_fill(before >= sampling.top_p, 0.0)
+    # The largest is 0 before it is divided: a tiny temperature then makes the others -inf, and nothing NaN.
+    scaled = (logits - logits.max()) / max(sampling.temperature, COLDEST)
+    p, order = scaled.softmax(dim=-1).sort(descending=True, stable=True)
+    tail = p.cumsum(dim=-1) - p >= sampling.top_p
+    tail[0] = False  # a tiny top_p is 0 in float32
+    p = p.masked_fill(tail, 0.0)
     total = p.cumsum(dim=-1)
     u = Random(f"{sampling.seed}:{index}").random() * float(total[-1])  # noqa: S311 (text, not secrets)
     return int(order[min(int(torch.searchsorted(total, u, right=True)), int((p > 0).sum()) - 1)])

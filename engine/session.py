@@ -84,14 +84,17 @@ class Session:
         while self._inbox and self.controller.phase is Phase.READING:
             message = self._inbox.popleft()
             if isinstance(message, Update):
-                self.controller.threshold = message.threshold
-                self.events.append(Updated(message.threshold, len(self.controller.trajectory)))
+                self._update(message)
                 continue
             self._n += 1
             try:
                 self._append(message.text) if isinstance(message, Append) else self._end()
             except ProactiveError as error:
                 self.fail(error)
+
+    def _update(self, update: Update) -> None:
+        self.controller.threshold = update.threshold
+        self.events.append(Updated(update.threshold, len(self.controller.trajectory)))
 
     def _append(self, text: str) -> None:
         released = self._stream.append(text)
@@ -181,15 +184,15 @@ class Session:
             return False
         if not candidate.ends:
             self._commit(token)
-        if self.controller.reason is not None:
+        if self._text.stopped:
+            self._finish("stop")
+        elif self.controller.reason is not None:
             self._finish(self.controller.reason)
         return not candidate.ends
 
     def _commit(self, token: int) -> None:
         self._target.append(token)
         self._emit(self._text.push(token))
-        if self._text.stopped:
-            self.controller.finish("stop")
 
     def _emit(self, text: str) -> None:
         if text:
@@ -204,11 +207,16 @@ class Session:
         self.controller.finish(reason)
         self._emit(self._text.flush())
         control = self.controller
+        if control.source_ended:
+            # Told here, so that it does not show when they came. Only updates may wait behind the source end.
+            for message in self._inbox:
+                if isinstance(message, Update):
+                    self._update(message)
         source_units = control.phi if control.source_ended else 0
         self.events.append(
             Done(
                 text=self._text.sent,
-                reason=control.reason or reason,
+                reason=reason,
                 usage=self._usage(),
                 rco=rco(control.trajectory, source_units),
                 ail=ail(control.trajectory, source_units),

@@ -119,7 +119,10 @@ def _at(runs: dict[float, list[Record]], target: Target) -> tuple[float, float]:
 
 
 def quantiles(scores: Sequence[float], count: int = FIRST) -> list[float]:
-    """`count` thresholds evenly over the scores that a head gave on development data, the extremes left out. Raises InvalidValueError."""
+    """`count` thresholds evenly over the scores that a head gave on development data, from the least to the greatest.
+
+    Raises InvalidValueError without scores.
+    """
     if not scores:
         raise InvalidValueError("expected scores of the head on the development data, got none: is the source empty?")
-    return sorted({float(q) for q in np.quantile(scores, [(i + 0.5) / count for i in range(count)])})
+    return sorted({float(q) for q in np.atleast_1d(np.quantile(scores, np.linspace(0, 1, count) if count > 1 else 0.5))})

@@ -3,16 +3,19 @@
 A leaf: knows nothing of backbones, engine or server.
 """
 
+import json
+import logging
+from dataclasses import is_dataclass
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from errors import InvalidValueError, UnknownNameError
+from errors import HeadError, InvalidValueError, UnknownNameError, cut, in_our_words
 from heads.align_att import AlignAtt
 from heads.attention import Attention
-from heads.base import DecisionHead, Signals, checked_scores
+from heads.base import DecisionHead, Need, Signals, checked_needs, checked_scores, told
 from heads.entropy import Entropy
 from heads.fixed_chunk import FixedChunk
 from heads.fixed_fraction import FixedFraction
@@ -21,7 +24,9 @@ from heads.mass import Mass
 from heads.random_gate import RandomGate
 from heads.wait_k import WaitK
 
-__all__ = ["HEADS", "DecisionHead", "Signals", "checked_scores", "create", "known"]
+__all__ = ["HEADS", "DecisionHead", "Need", "Signals", "checked_needs", "checked_scores", "create", "known"]
+
+log = logging.getLogger(__name__)
 
 HEADS: dict[str, type[DecisionHead]] = {
     "entropy": Entropy,
@@ -39,22 +44,49 @@ HEADS: dict[str, type[DecisionHead]] = {
 @cache
 def known() -> dict[str, type[DecisionHead]]:
     """The registry and the heads of installed packages. A third party cannot replace a head of ours: its name would lie."""
-    third_party = {entry.name: entry.load() for entry in entry_points(group="proactivellm.heads")}
+    third_party = {}
+    for entry in entry_points(group="proactivellm.heads"):
+        try:
+            third_party[entry.name] = entry.load()
+        except Exception as error:  # a package that is broken costs its own heads, not the others
+            log.warning("decision head %r of another package is left out: %s", entry.name, told(error))
     return {**third_party, **HEADS}
 
 
 def create(name: str, **params: Any) -> DecisionHead:
-    """A head by name. Raises UnknownNameError with the list of heads, InvalidValueError for a parameter."""
+    """A head by name, with parameters as JSON has them: a number in quotes is not a number.
+
+    Raises UnknownNameError with the list of heads or parameters, InvalidValueError for a value, HeadError for a third party's fault.
+    """
     if name not in known():
         raise UnknownNameError("head", name, known())
-    head: TypeAdapter[DecisionHead] = TypeAdapter(known()[name])
-    parameters = head.json_schema().get("properties", {})  # by alias, as requests write them
+    try:
+        adapter, parameters = _adapter(known()[name])
+    except Exception as error:
+        raise HeadError(f"expected head {name!r} to be a dataclass, got {told(error)}", param="head") from error
     for param in params:
         if param not in parameters:
-            raise UnknownNameError("head_parameter", param, parameters, param=f"head.{param}")
+            raise UnknownNameError("head_parameter", param, parameters, param=f"head.{param}", none=f"head {name!r} has none")
     try:
-        return head.validate_python(params)
+        given = json.dumps(params, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InvalidValueError(f"expected parameters that JSON can hold, got {told(error)}", param="head") from None
+    try:
+        head = adapter.validate_json(given, strict=True)
     except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in fault["loc"])
-        raise InvalidValueError(f"head {name!r}, parameter {where!r}: {fault['msg']}", param=f"head.{where}") from None
+        fault = error.errors(include_url=False, include_context=False)[0]
+        where = cut(".".join(map(str, ("head", *fault["loc"]))))
+        raise InvalidValueError(f"{where}: {in_our_words(fault['msg'])}", param=where) from None
+    except Exception as error:
+        raise HeadError(f"expected head {name!r} to take its parameters, got {told(error)}", param="head") from error
+    checked_needs(head)
+    return head
+
+
+@cache
+def _adapter(head: type[DecisionHead]) -> tuple[TypeAdapter[DecisionHead], frozenset[str]]:
+    """What builds the head, and the names of its parameters, by alias, as requests write them."""
+    if not is_dataclass(head):
+        raise TypeError(f"{head!r}")
+    adapter: TypeAdapter[DecisionHead] = TypeAdapter(head)
+    return adapter, frozenset(adapter.json_schema().get("properties", {}))

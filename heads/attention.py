@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 import torch
 from pydantic import Field
 
-from heads.base import Need, Signals, required
+from heads.base import MAX_COUNT, Need, Signals, required
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Attention:
     kind: Annotated[Literal["peak", "focus"], Field(alias="score")] = "peak"
     rho: Annotated[float, Field(gt=0, le=1)] = 0.9
     accumulate: bool = False
-    frontier: Annotated[int, Field(ge=0)] = 0
+    frontier: Annotated[int, Field(ge=0, le=MAX_COUNT)] = 0
     alpha: Annotated[float, Field(ge=0, le=1)] = 0.5
 
     @property

@@ -3,16 +3,16 @@
 Knows neither thresholds nor actions: the controller compares. Heads are pure functions, so sessions with different heads share a tick.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from math import isnan
-from typing import Literal, Protocol
+from math import isfinite, isnan
+from typing import Literal, Protocol, get_args
 
 import torch
 
-from errors import SignalError
+from errors import HeadError, SignalError, cut
 
 Need = Literal["entropy", "attention", "history"]
+MAX_COUNT = 10**9  # of a parameter that counts words: signals are int64, and a product of two such numbers still is
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,10 @@ class Signals:
 
 
 class DecisionHead(Protocol):
-    """One file a head. Implementations are frozen dataclasses: their fields are the parameters a request may set."""
+    """One file a head. Implementations are frozen dataclasses: their fields are the parameters a request may set.
+
+    Heads that are equal share a call, so they must be hashable. `needs` is asked for when a session starts, and never again.
+    """
 
     @property
     def needs(self) -> frozenset[Need]:
@@ -70,16 +73,42 @@ def checked_scores(head: DecisionHead, signals: Signals) -> list[float]:
     except SignalError:
         raise
     except Exception as error:  # a third party's head must not take the engine down with it
-        raise SignalError(f"expected scores, got {type(error).__name__} from {head}: {error}") from error
+        raise SignalError(f"expected scores from {_name(head)}, got {told(error)}") from error
     expected = (signals.phi.shape[0],)
     if tuple(scores.shape) != expected:
-        raise SignalError(f"expected scores of shape {expected}, got {tuple(scores.shape)} from {head}")
+        raise SignalError(f"expected scores of shape {expected}, got {tuple(scores.shape)} from {_name(head)}")
     values: list[float] = scores.tolist()
     if any(isnan(value) for value in values):
-        raise SignalError(f"expected finite scores, got NaN from {head}")
+        raise SignalError(f"expected finite scores, got NaN from {_name(head)}")
     return values
 
 
-def union(heads: Iterable[DecisionHead]) -> frozenset[Need]:
-    """All signals that some head of a tick needs."""
-    return frozenset().union(*(head.needs for head in heads))
+def checked_needs(head: DecisionHead) -> frozenset[Need]:
+    """The head's needs, and the attention that a history is made of. Raises HeadError for a head that does not keep to the protocol."""
+    try:
+        needs = set(head.needs)
+        unknown = sorted(map(str, needs.difference(get_args(Need))))
+        hash(head)
+        sound = callable(head.score) and isfinite(head.default_threshold)
+    except Exception as error:
+        raise HeadError(
+            f"expected a hashable head with needs, default_threshold and score; got {told(error)} from {_name(head)}"
+        ) from error
+    if unknown:
+        raise HeadError(f"expected needs of: {', '.join(get_args(Need))}; got {cut(', '.join(unknown))} from {_name(head)}")
+    if not sound:
+        raise HeadError(f"expected score to be a method and default_threshold a finite number, got others from {_name(head)}")
+    return frozenset(needs | {"attention"} if "history" in needs else needs)
+
+
+def told(error: Exception) -> str:
+    """A third party's exception, cut."""
+    try:
+        return cut(f"{type(error).__name__}: {error}")
+    except Exception:
+        return type(error).__name__
+
+
+def _name(head: DecisionHead) -> str:
+    """Not its repr, which is a third party's code too, and holds what a client wrote."""
+    return type(head).__name__

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 import torch
 from pydantic import Field
 
-from heads.base import Need, Signals
+from heads.base import MAX_COUNT, Need, Signals
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,8 @@ class FixedChunk:
     needs: ClassVar[frozenset[Need]] = frozenset()
     default_threshold: ClassVar[float] = 1.0
 
-    n: Annotated[int, Field(ge=1)] = 4
-    r: Annotated[int, Field(ge=1)] = 4
+    n: Annotated[int, Field(ge=1, le=MAX_COUNT)] = 4
+    r: Annotated[int, Field(ge=1, le=MAX_COUNT)] = 4
 
     def score(self, signals: Signals) -> torch.Tensor:
         """[B]."""

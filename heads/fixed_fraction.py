@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 import torch
 from pydantic import Field
 
-from heads.base import Need, Signals
+from heads.base import MAX_COUNT, Need, Signals
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class FixedFraction:
     needs: ClassVar[frozenset[Need]] = frozenset()
     default_threshold: ClassVar[float] = 0.8
 
-    source_length: Annotated[int, Field(ge=1)]
+    source_length: Annotated[int, Field(ge=1, le=MAX_COUNT)]
 
     def score(self, signals: Signals) -> torch.Tensor:
         """[B]."""

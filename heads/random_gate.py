@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 from random import Random
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from pydantic import Field
 
 from heads.base import Need, Signals
+
+MAX_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,7 @@ class RandomGate:
     needs: ClassVar[frozenset[Need]] = frozenset()
     default_threshold: ClassVar[float] = 0.8
 
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
 
     def score(self, signals: Signals) -> torch.Tensor:
         """[B]."""

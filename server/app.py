@@ -1,5 +1,6 @@
 """The FastAPI application: `/v1/stream`, `/v1/models`, health and metrics. Wires the parts together and holds no logic of its own."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,13 +13,16 @@ from engine.engine import Engine
 from heads import known
 from server import simuleval, wire
 from server.config import ServerConfig
-from server.connection import Connection
+from server.connection import Connection, FatalError
 from server.metrics import Metrics
 from server.worker import Loader, Worker, load_checkpoint
 
 
 def create_app(config: ServerConfig, loader: Loader = load_checkpoint) -> FastAPI:
-    """The application; its worker starts and stops with the lifespan. `app.state.worker` is there for the process and for tests."""
+    """The application; its worker starts and stops with the lifespan.
+
+    `app.state.worker` is there for the process and for tests; `await app.state.leave()` tells every client and closes its connection.
+    """
     metrics = Metrics()
     worker = Worker(config, metrics, loader)
 
@@ -32,14 +36,38 @@ def create_app(config: ServerConfig, loader: Loader = load_checkpoint) -> FastAP
 
     app = FastAPI(title="ProactiveLLM", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.state.worker = worker
+    _mount_stream(app, config, worker, metrics)
+    _mount_pages(app, worker, metrics)
+    if config.simuleval is not None:
+        simuleval.mount(app, config.simuleval, worker, config, metrics)
+    return app
+
+
+def _mount_stream(app: FastAPI, config: ServerConfig, worker: Worker, metrics: Metrics) -> None:
+    connections: dict[Connection, asyncio.Task[None]] = {}
 
     @app.websocket("/v1/stream")
     async def stream(socket: WebSocket) -> None:
         offered = socket.scope.get("subprotocols", [])
         await socket.accept(subprotocol=wire.SUBPROTOCOL if wire.SUBPROTOCOL in offered else None)
+        connection = Connection(socket, worker, config, metrics)
         with metrics.connections.track_inprogress():
-            await Connection(socket, worker, config, metrics).serve()
+            connections[connection] = serving = asyncio.create_task(connection.serve())
+            try:
+                await serving
+            finally:
+                del connections[connection]
 
+    async def leave() -> None:
+        for connection in connections:
+            connection.fail(FatalError("shutting_down", "the server is shutting down; connect again in a while"))
+        if connections:
+            await asyncio.wait(connections.values())
+
+    app.state.leave = leave
+
+
+def _mount_pages(app: FastAPI, worker: Worker, metrics: Metrics) -> None:
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
@@ -58,10 +86,6 @@ def create_app(config: ServerConfig, loader: Loader = load_checkpoint) -> FastAP
     @app.get("/v1/models")
     async def models() -> dict[str, Any]:
         return {"object": "list", "heads": sorted(known()), "data": [describe(name, engine) for name, engine in worker.engines.items()]}
-
-    if config.simuleval is not None:
-        simuleval.mount(app, config.simuleval, worker, config, metrics)
-    return app
 
 
 def describe(name: str, engine: Engine) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Knows names, types and defaults; opens nothing.
 
 import ipaddress
 import re
+import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -71,6 +72,9 @@ class ServerConfig(BaseSettings):
     max_message_bytes: int = Field(default=64 << 10, ge=1024, description="largest text frame")
     max_queued_messages: int = Field(default=64, ge=1, description="source messages that may wait; then the socket is not read")
     max_queued_events: int = Field(default=1024, ge=8, description="events that may wait for a slow client; then it is closed")
+    stalled_seconds: float = Field(
+        default=10.0, gt=0, description="a client that takes no event for so long while half of those wait is closed"
+    )
     send_buffer: int = Field(default=256 << 10, ge=4096, description="bytes of the kernel's send buffer for one socket")
     idle_seconds: float = Field(default=300.0, gt=0, description="a connection that sends nothing for so long is closed")
     canary_seconds: float = Field(default=2.0, gt=0, description="an idle model is tried that often; /readyz allows five times that")
@@ -101,7 +105,7 @@ class ServerConfig(BaseSettings):
 
 
 def read_config(file: Path | None = None, **flags: Any) -> ServerConfig:
-    """The settings in force. Raises InvalidValueError for a file that is not there, pydantic's ValidationError for a value."""
+    """The settings in force. Raises InvalidValueError for a file that is not there or no TOML, pydantic's ValidationError for a value."""
     if file is None:
         return ServerConfig(**flags)
     if not file.is_file():
@@ -110,4 +114,7 @@ def read_config(file: Path | None = None, **flags: Any) -> ServerConfig:
     class FromFile(ServerConfig):
         model_config = SettingsConfigDict(toml_file=file)
 
-    return FromFile(**flags)
+    try:
+        return FromFile(**flags)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise InvalidValueError(f"expected a TOML file at {file}: {error}", param="config") from None

@@ -13,7 +13,7 @@ import structlog
 from fastapi import WebSocket, WebSocketDisconnect
 from pydantic import ValidationError
 
-from engine.actions import Append, Done, End, Read, Updated
+from engine.actions import Append, Done, End, Failure, Read, Updated
 from errors import BadStateError, ProactiveError
 from server import wire
 from server.config import ServerConfig
@@ -48,8 +48,10 @@ class Connection:
         self._source_ended = False
         self._unanswered = 0  # messages that the worker has not answered yet
         self._active_at = 0.0  # when the client, or an answer to it, last came
-        self._room = asyncio.Event()
+        self._room = asyncio.Event()  # for messages that the worker will answer
         self._room.set()
+        self._drained = asyncio.Event()  # no more than half of the events that may wait do so
+        self._drained.set()
 
     async def serve(self) -> None:
         """Runs until the client leaves or a fatal error; the session's slot is freed on every path."""
@@ -70,6 +72,11 @@ class Connection:
                 with contextlib.suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError, OSError):
                     await task
 
+    def fail(self, error: ProactiveError) -> None:
+        """Ends the connection: the client is told, then closed. The first error stands."""
+        if not self._fatal.done():
+            self._fatal.set_result(error)
+
     # ---- out
 
     def _put(self, build: Build) -> None:
@@ -77,21 +84,24 @@ class Connection:
         try:
             self._events.put_nowait(build)
         except asyncio.QueueFull:
-            self._fail(FatalError("slow_reader", f"expected the client to take its events, got {self._events.maxsize} of them waiting"))
+            self.fail(FatalError("slow_reader", f"expected the client to take its events, got {self._events.maxsize} of them waiting"))
+        if self._half_full():
+            self._drained.clear()
 
-    def _fail(self, error: ProactiveError) -> None:
-        if not self._fatal.done():
-            self._fatal.set_result(error)
+    def _half_full(self) -> bool:
+        return self._events.qsize() > self._events.maxsize // 2
 
     def _put_error(self, error: ProactiveError) -> None:
         if error.code in CLOSE_CODES:
-            self._fail(error)
+            self.fail(error)
         else:
             self._metrics.errors.labels(error.code).inc()
             self._put(lambda seq: to_error(error, seq))
 
     async def _write(self) -> None:
         while (build := await self._events.get()) is not None:
+            if not self._half_full():
+                self._drained.set()
             await self._send(build)
 
     async def _send(self, build: Build) -> None:
@@ -121,10 +131,22 @@ class Connection:
         try:
             while True:
                 await self._room.wait()
+                await self._drain()
                 self._receive(await self._frame())
         except ProactiveError as error:
-            self._fail(error)
+            self.fail(error)
             await asyncio.Event().wait()  # `serve` ends this task once the client is told
+
+    async def _drain(self) -> None:
+        """Who sends a lot must read its answers first. One event taken is enough; none for long means a client that does not read."""
+        try:
+            async with asyncio.timeout(self._config.stalled_seconds):
+                await self._drained.wait()
+        except TimeoutError:
+            waiting = self._events.qsize()
+            raise FatalError(
+                "slow_reader", f"expected the client to take its events, got {waiting} of them waiting and none taken"
+            ) from None
 
     async def _next(self) -> MutableMapping[str, Any]:
         """The next message of the transport. A client that nobody owes an answer must say something from time to time."""
@@ -190,12 +212,15 @@ class Connection:
     def _start(self, start: wire.SessionStart) -> None:
         if self._handle is not None:
             raise BadStateError("expected session.start only before a session or after its done, got one in mid-session")
+        if self._worker.failed is not None:
+            raise FatalError("worker_failed", "the server's device thread stopped; start the session again")
         if self._worker.loading:
             raise FatalError("not_ready", "expected the models to be loaded, they still are being loaded; try again in a few seconds")
         self._started, self._source_ended, self._unanswered = True, False, 1
         self._session_id = uuid.uuid4().hex
         handle = Handle(lambda outcome: self._on_outcome(handle, outcome))
         self._handle = handle
+        self._room.clear()  # what stands behind a start must not depend on how soon that is answered
         self._worker.open(handle, start.model, to_request(start))
 
     def _check_open(self) -> None:
@@ -229,13 +254,15 @@ class Connection:
                 self._answered()
             self._put_error(outcome.error)
         elif isinstance(outcome, Crashed):
-            self._fail(FatalError("worker_failed", outcome.error.message))
+            self.fail(FatalError("worker_failed", outcome.error.message))
         elif isinstance(outcome, Opened):
             self._answered()
             self._put(lambda seq: self._opened(outcome, seq))
         else:
             if isinstance(outcome, Read | Updated):
                 self._answered()
+            elif isinstance(outcome, Failure):
+                self._metrics.errors.labels(outcome.error.code).inc()
             elif isinstance(outcome, Done):
                 log.info("session.done", session=self._session_id, reason=outcome.reason, **vars(outcome.usage))
                 self._end_session()

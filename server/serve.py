@@ -5,9 +5,11 @@ import socket
 import sys
 
 import structlog
+import torch
 import uvicorn
+from fastapi import FastAPI
 
-from errors import InvalidValueError
+from errors import InvalidValueError, ProactiveError
 from server.app import create_app
 from server.config import ServerConfig, is_loopback
 
@@ -18,7 +20,8 @@ HARD_FRAME_LIMIT = 1 << 20
 def serve(config: ServerConfig) -> int:
     """Serves until told to stop. Returns the exit code: 1 if the models could not be loaded or the device's thread died.
 
-    Raises InvalidValueError for an address beyond loopback without `insecure`, or one that cannot be bound.
+    Raises InvalidValueError for an address beyond loopback without `insecure`, one that cannot be bound, or a device that is not there;
+    and what loading the models raised, if that was foreseen.
     """
     if not config.insecure and not is_loopback(config.host):
         raise InvalidValueError(
@@ -26,9 +29,10 @@ def serve(config: ServerConfig) -> int:
             "there are no keys yet; --insecure allows it",
             param="host",
         )
+    check_device(config.device)
     configure_logs(config.log_level)
     app = create_app(config)
-    server = uvicorn.Server(uvicorn_config(app, config))
+    server = Server(uvicorn_config(app, config))
     worker = app.state.worker
 
     def stop() -> None:
@@ -36,13 +40,39 @@ def serve(config: ServerConfig) -> int:
 
     worker.on_failure = stop
     server.run(sockets=[bind(config)])
+    if isinstance(worker.failed, ProactiveError):
+        raise worker.failed
     return 1 if worker.failed is not None else 0
 
 
-def uvicorn_config(app: object, config: ServerConfig) -> uvicorn.Config:
+def check_device(name: str) -> None:
+    """Raises InvalidValueError for a device that torch does not know, or does not find here."""
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise InvalidValueError(f"expected device to be cpu, cuda or cuda:N, got {name!r}", param="device")
+    found = torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= found:
+        raise InvalidValueError(f"expected a CUDA device for {name!r}, torch finds {found or 'none'} here; --device cpu", param="device")
+
+
+class Server(uvicorn.Server):
+    """uvicorn, which closes websockets without a word when it stops: here their clients are told first."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Tells the clients, then does what uvicorn does."""
+        app = self.config.app
+        assert isinstance(app, FastAPI)
+        await app.state.leave()
+        await super().shutdown(sockets)
+
+
+def uvicorn_config(app: FastAPI, config: ServerConfig) -> uvicorn.Config:
     """uvicorn's settings: no compression (short frames, and a bomb's best friend), our logs, a short queue."""
     return uvicorn.Config(
-        app,  # type: ignore[arg-type]
+        app,
         ws="websockets-sansio",
         ws_max_size=max(HARD_FRAME_LIMIT, 2 * config.max_message_bytes),
         ws_per_message_deflate=False,

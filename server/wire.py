@@ -4,14 +4,16 @@ clients/protocol.md explains them. This module knows no session, engine or socke
 """
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic_core import from_json
 
+from errors import cut, in_our_words
+
 SUBPROTOCOL = "proactivellm.v1"
 MAX_SEED = 2**63 - 1
-MAX_TOLD = 400  # characters of a validation message that go back
+MAX_COUNT = 2**31 - 1
 
 
 class Message(BaseModel):
@@ -61,8 +63,8 @@ class SessionStart(Tuned):
     instruction: str | None = None
     head: str | HeadSpec | None = None
     modality: Literal["text"] = "text"
-    max_lag: int | None = Field(default=None, ge=1)
-    max_output_tokens: int | None = Field(default=None, ge=1)
+    max_lag: int | None = Field(default=None, ge=1, le=MAX_COUNT)
+    max_output_tokens: int | None = Field(default=None, ge=1, le=MAX_COUNT)
     stop: Annotated[list[Annotated[str, Field(min_length=1, max_length=256)]], Field(max_length=8)] = Field(default_factory=list)
     sampling: Sampling = Sampling()
     include: list[Literal["decision"]] = Field(default_factory=list)
@@ -82,7 +84,7 @@ class SourceEnd(Message):
 
 
 class SessionUpdate(Tuned):
-    """Takes effect once the source messages sent before it are answered."""
+    """Takes effect once the source messages sent before it are answered; behind `source.end` it is only acknowledged, before `done`."""
 
     type: Literal["session.update"]
 
@@ -231,10 +233,14 @@ SERVER: TypeAdapter[AnyServerEvent] = TypeAdapter(AnyServerEvent)
 def explain(error: ValidationError) -> tuple[str, str | None]:
     """One sentence for the first fault of a message, and the field it is about."""
     fault = error.errors(include_url=False, include_context=False)[0]
-    where = ".".join(str(part) for part in fault["loc"] if part not in _TAGS) or None
-    got = fault["input"]
-    shown = "" if isinstance(got, dict | list) else f"; got {str(got)[:80]!r}"
-    told = fault["msg"] if len(fault["msg"]) <= MAX_TOLD else f"{fault['msg'][:MAX_TOLD]}…"  # it may repeat what came
+    path = fault["loc"][1:]  # without the message's type
+    if path[:1] in _UNIONS:
+        path = (path[0], *path[2:])  # without the member of the union
+    where = cut(".".join(map(str, path))) or None
+    got, told = fault["input"], in_our_words(fault["msg"])
+    if fault["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        got, told = got.get("type"), f"expected a type among: {', '.join(_TYPES)}"
+    shown = "" if isinstance(got, dict | list) or fault["type"] in _TELLING else f"; got {str(got)[:80]!r}"
     return f"{where or 'message'}: {told}{shown}", where
 
 
@@ -247,7 +253,9 @@ def is_start_or_update(frame: str) -> bool:
     return isinstance(message, dict) and message.get("type") in ("session.start", "session.update")
 
 
-_TAGS = {"session.start", "source.append", "source.end", "session.update", "session.cancel", "ping", "str", "HeadSpec"}
+_UNIONS = (("head",), ("id",))
+_TELLING = {"missing", "json_invalid"}  # their messages say what came, or that nothing did
+_TYPES = [get_args(message.model_fields["type"].annotation)[0] for message in get_args(get_args(ClientMessage)[0])]
 
 
 def json_schema() -> dict[str, Any]:

@@ -143,7 +143,8 @@ class Worker:
                 self._deliver()
         except BaseException as error:  # whatever it is, the process must not go on looking healthy
             self.failed = error
-            log.error("worker.failed", error=str(error), exc_info=not isinstance(error, ProactiveError))
+            if self._loaded or not isinstance(error, ProactiveError):  # what is wrong with a setting, the command says when it leaves
+                log.error("worker.failed", error=str(error), exc_info=True)
             self._fail_all()
             self._call_in_loop(self.on_failure)
 

@@ -10,9 +10,15 @@ from errors import CheckpointError
 from tests.backbones import tokenizers
 from tests.tiny import CHATML
 
-LLAMA2 = (
-    "{% for m in messages %}{% if m['role'] == 'user' %}[INST] {{ m['content'] | trim }} [/INST]"
-    "{% else %} {{ m['content'] | trim }}<|endoftext|>{% endif %}{% endfor %}{% if add_generation_prompt %} ANSWER:{% endif %}"
+LLAMA2 = (  # the real one: no generation prompt, and blanks around a reply
+    "{% if messages[0]['role'] == 'system' %}{% set loop_messages = messages[1:] %}{% set system_message = messages[0]['content'] %}"
+    "{% else %}{% set loop_messages = messages %}{% set system_message = false %}{% endif %}{% for message in loop_messages %}"
+    "{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('Conversation roles must alternate') }}{% endif %}"
+    "{% if loop.index0 == 0 and system_message != false %}"
+    "{% set content = '<<SYS>>\\n' + system_message + '\\n<</SYS>>\\n\\n' + message['content'] %}"
+    "{% else %}{% set content = message['content'] %}{% endif %}"
+    "{% if message['role'] == 'user' %}{{ bos_token + '[INST] ' + content.strip() + ' [/INST]' }}"
+    "{% elif message['role'] == 'assistant' %}{{ ' ' + content.strip() + ' ' + eos_token }}{% endif %}{% endfor %}"
 )
 
 
@@ -41,13 +47,24 @@ def test_the_parts_joined_are_the_chat_templates_own_text() -> None:
     assert known.decode([*frame.before, *body, *frame.source_end, *frame.header]) == whole
 
 
-def test_another_familys_template_needs_no_code() -> None:
+def test_a_template_that_opens_no_reply_gives_its_last_token_as_the_header_and_no_blank_as_an_end() -> None:
     known = tokenizer(LLAMA2, eos="<|endoftext|>")
-    frame = split(known)
-    assert known.decode(frame.before) == "[INST] "
-    assert known.decode(frame.source_end) == " [/INST]"
-    assert known.decode(frame.header) == " ANSWER:"
+    known.bos_token = "<|im_start|>"  # noqa: S105 (a token of text)
+    frame = split(known, system="Be brief.")
+    assert known.decode(frame.before) == "<|im_start|>[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\n"
+    assert known.decode([*frame.source_end, *frame.header]) == " [/INST]"
+    assert len(frame.header) == 1
     assert frame.end == {known.convert_tokens_to_ids("<|endoftext|>")}
+
+
+def test_a_reply_is_opened_by_what_stands_before_it_where_there_is_no_generation_prompt() -> None:
+    known = tokenizer(CHATML.replace("{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}", ""))
+    assert split(known) == split(tokenizer(CHATML))
+
+
+def test_a_line_break_before_the_end_token_is_no_end() -> None:
+    known = tokenizer(CHATML.replace("}}<|im_end|>", "}}\n<|im_end|>"))
+    assert split(known).end == {known.convert_tokens_to_ids("<|im_end|>")}
 
 
 def test_a_tokenizer_without_a_template_gets_a_plain_frame_and_no_bos_of_its_own() -> None:
@@ -69,7 +86,7 @@ def test_a_checkpoints_template_wins() -> None:
     ("template", "eos", "why"),
     [
         ("{% for m in messages %}{{ m['content'] | upper | lower }}{% endfor %}", "<|im_end|>", "renders user"),
-        (CHATML.replace("{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}", ""), "<|im_end|>", "at least one token"),
+        ("{% for m in messages %}{{ m['content'] }}{% endfor %}", "<|im_end|>", "at least one token"),
         (None, None, "end token"),
     ],
     ids=["text is changed", "no header", "no end"],

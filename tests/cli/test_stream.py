@@ -4,6 +4,7 @@ import io
 import re
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,9 @@ from cli import main
 from cli.stream import options, pieces
 from cli.stream_view import LiveView, PlainView, Shown, Word, annotated
 from errors import InvalidValueError
+from server.app import create_app
+from server.worker import Loader, load_checkpoint
+from tests import tiny
 from tests.server.live import Live, wait_until
 
 USAGE = Usage(prompt_tokens=9, source_tokens=4, source_units=3, target_tokens=2, probes=5)
@@ -78,8 +82,10 @@ def test_standard_input_is_streamed(live: Live, monkeypatch: pytest.MonkeyPatch,
         (["stream", "-", "--url", "ws://127.0.0.1:9"], "expected a ProactiveLLM server at ws://127.0.0.1:9"),
         (["stream", "-", "--input", "question"], "expected --input name=text"),
         (["serve", "--host", "0.0.0.0"], "--insecure allows it"),  # noqa: S104 (refused)
-        (["serve", "--port", "99999"], "port: Input should be less than or equal to 65535"),
-        (["serve", "--kv-memory", "much"], "kv_memory: Value error, expected a number of bytes such as 512MiB"),
+        (["serve", "--port", "99999"], "port: expected less than or equal to 65535"),
+        (["serve", "--kv-memory", "much"], "kv_memory: expected a number of bytes such as 512MiB"),
+        (["serve", "--device", "gpu"], "expected device to be cpu"),
+        (["serve", "--device", "cuda:99"], "expected a CUDA device"),
         (["serve", "--config", "none.toml"], "expected a TOML file at none.toml"),
     ],
 )
@@ -92,6 +98,39 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     assert len(told) == 1
     assert told[0].startswith("proactivellm: ")
     assert said in told[0]
+
+
+@pytest.mark.parametrize(
+    ("loader", "flags", "said"),
+    [
+        (load_checkpoint, ["--model", "no/such/folder"], "expected a model folder"),
+        (lambda *_: tiny.checkpoint(), ["--kv-memory", "1kB"], "hold at least one slot"),
+        (lambda *_: tiny.checkpoint(), ["--slot-length", "10"], "expected slots of at least"),
+    ],
+    ids=["no model", "no memory", "no room"],
+)
+def test_models_that_cannot_be_served_are_one_line_and_exit_code_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], loader: Loader, flags: list[str], said: str
+) -> None:
+    monkeypatch.setattr("server.serve.create_app", lambda config: create_app(config, loader))
+    assert run(monkeypatch, "serve", "--port", "0", "--log-level", "error", *flags) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 1
+    assert told[0].startswith("proactivellm: ")
+    assert said in told[0]
+
+
+def test_a_source_that_cannot_be_sent_ends_the_stream_at_once(
+    live: Live, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("x" * live.config.max_message_bytes))
+    assert run(monkeypatch, "stream", "-", "--url", f"ws://127.0.0.1:{live.port}", "--task", "echo", "--rate", "0") == 2
+    assert "at most 65536 bytes" in capsys.readouterr().err
+
+
+def test_the_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(monkeypatch, "--version") == 0
+    assert capsys.readouterr().out == f"proactivellm {version('proactivellm')}\n"
 
 
 def test_the_servers_refusal_is_told_too(live: Live, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,10 +49,11 @@ def test_special_tokens_in_an_input_stay_plain_text() -> None:
         (Request("sing"), UnknownNameError, "unknown_task", "ask, echo, words"),
         (Request("echo", head="oracle"), UnknownNameError, "unknown_head", "entropy"),
         (Request("echo", tier="fastest"), UnknownNameError, "unknown_tier", "high, low"),
-        (Request("echo", head="mass", tier="low"), UnknownNameError, "unknown_tier", "none"),
-        (Request("echo", inputs={"question": "x"}), UnknownNameError, "unknown_input", "none"),
+        (Request("echo", head="mass", tier="low"), UnknownNameError, "unknown_tier", "no tier, as head 'mass' has none for task 'echo'"),
+        (Request("echo", inputs={"question": "x"}), UnknownNameError, "unknown_input", "no input, as there are none"),
         (Request("ask"), MissingInputError, "missing_input", "the question"),
-        (Request("echo", head="entropy", head_params={"k": 1}), UnknownNameError, "unknown_head_parameter", "none"),
+        (Request("echo", head="entropy", head_params={"k": 1}), UnknownNameError, "unknown_head_parameter", "no head parameter, as head"),
+        (Request("echo", head=""), UnknownNameError, "unknown_head", "entropy"),
         (Request("echo", tier="low", threshold=0.5), InvalidValueError, "invalid_value", "got both"),
     ],
 )
@@ -68,3 +69,20 @@ def test_a_running_session_may_change_tier_or_threshold_of_its_own_head() -> Non
     assert threshold(CHECKPOINT, settings, tier=None, value=0.25) == 0.25
     with pytest.raises(UnknownNameError, match="high, low"):
         threshold(CHECKPOINT, settings, tier="medium", value=None)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        Request("x" * 60_000),
+        Request("echo", head="x" * 60_000),
+        Request("echo", tier="x" * 60_000),
+        Request("echo", inputs={"x" * 60_000: ""}),
+        Request("echo", head="mass", head_params={"x" * 60_000: 1}),
+    ],
+)
+def test_what_a_client_wrote_comes_back_cut(request_: Request) -> None:
+    with pytest.raises(UnknownNameError) as refused:
+        resolve(CHECKPOINT, request_)
+    assert len(refused.value.message) < 600
+    assert len(refused.value.param or "") < 420

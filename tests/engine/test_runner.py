@@ -48,6 +48,11 @@ def test_a_low_temperature_is_greedy_and_top_p_cuts_the_tail() -> None:
     assert (cold, cut, tiny_cut) == ({0}, {0, 1}, {0})
 
 
+@pytest.mark.parametrize("sampling", [Sampling(1.0, 1e-46), Sampling(1e-38), Sampling(1e-46), Sampling(1e-300)])
+def test_the_tiniest_top_p_and_temperature_are_greedy(sampling: Sampling) -> None:
+    assert {sample(torch.tensor([5.0, 1.0, 0.0, -3.0]), sampling, i) for i in range(50)} == {0}
+
+
 def test_two_seeds_differ() -> None:
     drawn = [[sample(LOGITS, Sampling(temperature=1.0, seed=seed), i) for i in range(50)] for seed in (1, 2)]
     assert drawn[0] != drawn[1]
@@ -70,7 +75,7 @@ def probe_of(text: str, attention: list[float], **request: Any) -> Probe:
 
 def test_signals_are_padded_to_the_widest_probe() -> None:
     short, long = probe_of("a ", [0.5]), probe_of("a b c ", [0.1, 0.2, 0.3])
-    found = signals(short.session.settings.head, [short, long], vocab_size=900)
+    found = signals([short, long], vocab_size=900)
     assert found.phi.tolist() == [1, 3]
     assert found.attention is not None
     assert found.attention.tolist() == [[0.5, 0.0, 0.0], pytest.approx([0.1, 0.2, 0.3])]

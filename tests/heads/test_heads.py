@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import heads
 from errors import InvalidValueError, SignalError, UnknownNameError
-from heads.base import Signals, checked_scores, union
+from heads.base import Signals, checked_scores
 
 EVERY = ("entropy", "attention", "mass", "align_att", "wait_k", "fixed_chunk", "fixed_fraction", "random_gate", "full")
 V = 100
@@ -187,11 +187,6 @@ def test_a_head_that_raises_is_a_signal_error() -> None:
         checked_scores(Raises(), signals())  # type: ignore[arg-type]  # needs are wide on purpose
 
 
-def test_union_of_needs() -> None:
-    assert union([heads.create("entropy"), heads.create("mass"), heads.create("full")]) == {"entropy", "attention"}
-    assert union([]) == frozenset()
-
-
 def test_an_unknown_head_is_refused_with_the_list() -> None:
     with pytest.raises(UnknownNameError, match=", ".join(sorted(EVERY))) as refused:
         heads.create("oracle")
@@ -204,6 +199,17 @@ def test_an_unknown_head_is_refused_with_the_list() -> None:
         ("attention", {"rho": 2.0}, "invalid_value"),
         ("attention", {"score": "sum"}, "invalid_value"),
         ("attention", {"kind": "focus"}, "unknown_head_parameter"),  # requests say `score`
+        ("attention", {"frontier": "5"}, "invalid_value"),
+        ("attention", {"frontier": 2.0}, "invalid_value"),
+        ("attention", {"frontier": True}, "invalid_value"),
+        ("attention", {"accumulate": "yes"}, "invalid_value"),
+        ("attention", {"accumulate": 1}, "invalid_value"),
+        ("attention", {"alpha": "0.5"}, "invalid_value"),
+        ("attention", {"frontier": 10**30}, "invalid_value"),
+        ("fixed_chunk", {"n": 10**30}, "invalid_value"),
+        ("fixed_chunk", {"r": 10**30}, "invalid_value"),
+        ("fixed_fraction", {"source_length": 10**30}, "invalid_value"),
+        ("random_gate", {"seed": 10**30}, "invalid_value"),
         ("fixed_chunk", {"n": 0}, "invalid_value"),
         ("entropy", {"k": 1}, "unknown_head_parameter"),
     ],
@@ -221,28 +227,19 @@ def test_every_head_of_the_registry_can_be_made_from_its_name() -> None:
     assert hash(heads.create("attention")) == hash(heads.create("attention"))  # equal heads share one call a tick
 
 
-def test_third_party_heads_come_through_the_entry_point_group(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Entry:
-        name = "theirs"
+def test_a_whole_number_is_a_number_and_the_largest_parameters_score() -> None:
+    assert heads.create("attention", alpha=1) == heads.create("attention", alpha=1.0)
+    most = 10**9
+    assert score("attention", signals(), frontier=most) == [-inf]
+    assert score("fixed_chunk", signals(phi=[5]), n=1, r=most) == [5 * most]
+    assert score("fixed_chunk", signals(phi=[5]), n=most) == [0.0]
 
-        @staticmethod
-        def load() -> type:
-            return heads.HEADS["mass"]
 
-    class Impostor(Entry):
-        name = "entropy"
+def test_a_parameter_that_json_cannot_hold_is_refused() -> None:
+    with pytest.raises(InvalidValueError, match="JSON can hold"):
+        heads.create("attention", alpha=nan)
 
-    asked = []
 
-    def entry_points(*, group: str) -> list[type[Entry]]:
-        asked.append(group)
-        return [Entry, Impostor]
-
-    monkeypatch.setattr(heads, "entry_points", entry_points)
-    heads.known.cache_clear()
-    try:
-        assert heads.create("theirs") == heads.create("mass")
-        assert heads.create("entropy").needs == {"entropy"}  # ours keeps its name
-        assert asked == ["proactivellm.heads"]
-    finally:
-        heads.known.cache_clear()
+def test_a_refused_value_is_told_in_our_words() -> None:
+    with pytest.raises(InvalidValueError, match=r"^head\.rho: expected less than or equal to 1$"):
+        heads.create("attention", rho=2.0)

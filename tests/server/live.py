@@ -8,13 +8,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 
 from engine.engine import Engine
 from server.app import create_app
 from server.config import ServerConfig
-from server.serve import bind, uvicorn_config
+from server.serve import Server, bind, uvicorn_config
 from server.wire import SUBPROTOCOL
 from server.worker import Loader, Worker
 from tests import tiny
@@ -36,7 +35,7 @@ class Live:
     def __init__(self, loader: Loader = lambda *_: tiny.checkpoint(), **settings: Any) -> None:
         self.config = ServerConfig(**{"port": 0, "kv_memory": memory(), "slot_length": LENGTH, "canary_seconds": 0.2, **settings})
         self.app = create_app(self.config, loader)
-        self.server = uvicorn.Server(uvicorn_config(self.app, self.config))
+        self.server = Server(uvicorn_config(self.app, self.config))
         self.socket = bind(self.config)
         self.port: int = self.socket.getsockname()[1]
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.socket]})

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import structlog
 from websockets.exceptions import ConnectionClosed
 
 from backbones.loading import Checkpoint
@@ -17,7 +18,7 @@ from errors import CheckpointError
 from server.config import ServerConfig
 from server.worker import Worker
 from tests import tiny
-from tests.server.live import END, SLOTS, START, Live, append, neighbour, receive, send, session, until, wait_until
+from tests.server.live import END, LENGTH, SLOTS, START, Live, append, neighbour, receive, send, session, until, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,8 @@ def test_health_readiness_and_models(live: Live) -> None:
     assert (model["id"], model["slots"], model["unit"]) == ("tiny", SLOTS, "word")
     assert set(model["tasks"]) == {"echo", "ask", "words"}
     assert model["tasks"]["ask"]["inputs"] == {"question": {"description": "the question", "default": None}}
-    assert model["tasks"]["echo"]["tiers"]["entropy"]["low"] == {"threshold": 0.1, "target": None, "achieved": None, "calibrated": False}
+    low = model["tasks"]["echo"]["tiers"]["entropy"]["low"]
+    assert (low["threshold"], low["target"], low["achieved"], low["calibrated"]) == (0.1, None, None, False)
     assert "entropy" in models["heads"]
 
 
@@ -92,6 +94,33 @@ def test_before_the_model_is_loaded_the_process_is_healthy_and_a_session_is_told
         assert asyncio.run(neighbour(live))
 
 
+def test_what_the_byte_budget_came_to_is_logged_at_the_start() -> None:
+    with structlog.testing.capture_logs() as lines, Live() as live:
+        wait_until(lambda: live.worker.ready)
+    (loaded,) = [line for line in lines if line["event"] == "model.loaded"]
+    assert (loaded["model"], loaded["slots"], loaded["slot_length"], loaded["log_level"]) == ("tiny", SLOTS, LENGTH, "info")
+    assert loaded["kv_bytes"] == SLOTS * loaded["slot_bytes"]
+
+
+def test_clients_are_told_before_the_server_shuts_down() -> None:
+    async def act(live: Live) -> None:
+        async with session(live) as ws, live.connect() as idle:
+            await send(ws, append("dog "))
+            await until(ws, "read", "write")
+            live.server.should_exit = True
+            for socket in (ws, idle):
+                error = (await until(socket, "error"))[-1]
+                assert (error["code"], error["fatal"]) == ("shutting_down", True)
+                with pytest.raises(ConnectionClosed) as closed:
+                    await receive(socket)
+                assert closed.value.rcvd is not None
+                assert closed.value.rcvd.code == 1012
+
+    with Live() as live:
+        wait_until(lambda: live.worker.ready)
+        asyncio.run(act(live))
+
+
 def test_a_model_that_cannot_be_loaded_fails_the_process() -> None:
     def missing(*_: object) -> Checkpoint:
         raise CheckpointError("expected a model, got none")
@@ -121,11 +150,17 @@ def test_a_dying_device_thread_tells_its_sessions_and_unreadies_the_process() ->
             assert closed.value.rcvd is not None
             assert closed.value.rcvd.code == 1011
 
+    async def late(live: Live) -> None:
+        async with live.connect() as ws:
+            await send(ws, START)
+            assert (await receive(ws))["code"] == "worker_failed"
+
     with Live() as live:
         wait_until(lambda: live.worker.ready)
         live.worker.on_failure = called.set
         asyncio.run(act(live))
         assert called.wait(10)
+        asyncio.run(late(live))
         assert get(live, "/readyz") == (503, '{"status":"failed"}')
         assert get(live, "/healthz")[0] == 200
 

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import socket
 from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
@@ -11,7 +10,22 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from server.serve import HARD_FRAME_LIMIT
-from tests.server.live import END, LENGTH, SLOTS, START, TEXT, Event, Live, append, neighbour, receive, send, session, until, wait_until
+from tests.server.live import (
+    END,
+    LENGTH,
+    SLOTS,
+    START,
+    TEXT,
+    Event,
+    Live,
+    append,
+    neighbour,
+    receive,
+    send,
+    session,
+    until,
+    wait_until,
+)
 
 Act = Callable[[Live], Awaitable[None]]
 
@@ -155,6 +169,14 @@ def test_a_message_before_any_session_is_bad_state(live: Live, alone: list[Event
         ({"task": "sing"}, "unknown_task", "task"),
         ({"task": "echo", "model": "big"}, "unknown_model", "model"),
         ({"task": "echo", "head": "oracle"}, "unknown_head", "head"),
+        ({"task": "echo", "head": ""}, "unknown_head", "head"),
+        ({"task": "echo", "head": {"name": ""}}, "unknown_head", "head"),
+        ({"task": "echo", "head": {"name": "attention", "frontier": "5"}}, "invalid_value", "head.frontier"),
+        ({"task": "echo", "head": {"name": "attention", "frontier": 10**30}}, "invalid_value", "head.frontier"),
+        ({"task": "echo", "max_output_tokens": 1000}, "prompt_too_long", "max_output_tokens"),
+        ({"task": "echo", "max_output_tokens": 10**4000}, "bad_message", "max_output_tokens"),
+        ({"task": "echo", "inputs": {"int": 5}}, "bad_message", "inputs.int"),
+        ({"task": "echo", "head": 5}, "bad_message", "head"),
         ({"task": "echo", "head": {"name": "attention", "rho": 7}}, "invalid_value", "head.rho"),
         ({"task": "echo", "tier": "fastest"}, "unknown_tier", "tier"),
         ({"task": "ask"}, "missing_input", "inputs.question"),
@@ -179,6 +201,52 @@ def test_a_start_that_cannot_be_is_refused_and_the_next_one_works(
             assert (await until(ws, "done"))[-1]["reason"] == "length"
 
     check(live, alone, act)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [{"task": "x" * 60_000}, {"task": "echo", "x" * 60_000: 1}, {"task": "echo", "inputs": {"x" * 60_000: ""}}, {"model": "x" * 60_000}],
+)
+def test_a_refusal_repeats_no_more_than_a_little_of_what_came(live: Live, start: Event) -> None:
+    async def act() -> str:
+        async with live.connect() as ws:
+            await send(ws, {**START, **start})
+            return json.dumps(await receive(ws))
+
+    assert len(asyncio.run(act())) < 1500
+
+
+def test_a_refusal_is_in_our_words(live: Live) -> None:
+    async def act(message: Event) -> Event:
+        async with live.connect() as ws:
+            await send(ws, message)
+            return await receive(ws)
+
+    both = asyncio.run(act({**START, "tier": "low"}))
+    assert both["message"] == "message: expected tier or threshold, got both"
+    ping = asyncio.run(act({"type": "ping", "id": "x" * 257}))
+    assert (ping["param"], ping["message"].split(";")[0]) == ("id", "id: expected at most 256 characters")
+
+
+def test_what_stands_behind_a_start_waits_for_its_answer(live: Live, alone: list[Event]) -> None:
+    """Of one write: each message behind a refused start is refused, and the next start is a new attempt."""
+
+    async def act(live: Live) -> None:
+        async with live.connect() as ws:
+            bad = {**START, "task": "sing"}
+            update = {"type": "session.update", "threshold": 0.5}
+            burst = [bad, append("a "), update, {"type": "ping", "id": 1}, END, bad, START, START, append("dog "), END]
+            for message in burst:
+                ws.protocol.send_text(json.dumps(message).encode())
+            ws.send_data()
+            events = await until(ws, "done")
+            told = [event.get("code", event["type"]) for event in events[:8]]
+            refused = ["unknown_task", "bad_state", "bad_state", "pong", "bad_state", "unknown_task", "session.started", "bad_state"]
+            assert told == refused
+            assert events[-1]["usage"]["source_units"] == 1
+
+    for _ in range(3):
+        check(live, alone, act)
 
 
 def test_a_source_longer_than_the_slot_ends_with_context(live: Live, alone: list[Event]) -> None:
@@ -210,30 +278,6 @@ def test_a_client_that_vanishes_in_mid_write_frees_its_slot(live: Live, alone: l
     check(live, alone, act)
 
 
-def test_a_client_that_never_reads_is_told_and_closed(alone: list[Event]) -> None:
-    """Its queue is full long before it costs memory, and its neighbour is not held up."""
-
-    async def act(live: Live) -> None:
-        raw = socket.socket()
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        raw.connect(("127.0.0.1", live.port))
-        async with live.connect(sock=raw, max_queue=1) as ws:
-            await send(ws, {**START, "include": ["decision"]})
-            await until(ws, "session.started")
-            frame = json.dumps({"type": "ping", "id": "x" * 250})
-            for _ in range(2000):
-                await ws.send(frame)
-                if live.error_count("slow_reader"):
-                    break
-                await asyncio.sleep(0)
-            await asyncio.to_thread(wait_until, lambda: live.error_count("slow_reader") == 1)
-            await closed_with(ws, 4430, error="slow_reader")
-
-    with Live(max_queued_events=16, send_buffer=4096) as live:
-        wait_until(lambda: live.worker.ready)
-        check(live, alone, act)
-
-
 def test_a_hundred_sessions_for_eight_slots(live: Live, alone: list[Event]) -> None:
     """Eight are served as if they were alone; the others are refused with a time to come back, and then are served."""
 
@@ -263,25 +307,3 @@ def test_a_hundred_sessions_for_eight_slots(live: Live, alone: list[Event]) -> N
         assert [{key: value for key, value in event.items() if key != "seq"} for event in events] == alone
     wait_until(lambda: live.engine.free_slots == SLOTS)
     assert asyncio.run(neighbour(live)) == alone
-
-
-def test_a_client_that_floods_is_not_read_faster_than_it_is_answered() -> None:
-    """Appends and updates wait in a bounded queue, then in the client's own socket."""
-    longest = 0
-
-    async def flood() -> Event:
-        nonlocal longest
-        async with session(live, head="full") as ws:
-            sender = asyncio.create_task(
-                send(ws, *(append("a") if i % 2 else {"type": "session.update", "threshold": 0.5} for i in range(600)), END)
-            )
-            while (event := await receive(ws))["type"] != "done":
-                longest = max([longest, *(s.queued for s in live.engine.sessions)])
-            await sender
-            return event
-
-    with Live(max_queued_messages=8, slot_length=512, kv_memory=1 << 26) as live:
-        wait_until(lambda: live.worker.ready)
-        done = asyncio.run(flood())
-    assert longest <= 8
-    assert done["usage"]["source_units"] == 1  # "aaaa…" is one word

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from errors import InvalidValueError
-from server.config import parse_bytes, read_config
+from server.config import is_loopback, parse_bytes, read_config
 
 
 def test_flags_win_over_environment_over_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,3 +51,20 @@ def test_an_unknown_setting_in_the_file_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidValueError, match=r"none\.toml"):
         read_config(tmp_path / "none.toml")
+
+
+def test_a_file_that_is_no_toml_is_named(tmp_path: Path) -> None:
+    for content in (b"port = ", b"\xff"):
+        (tmp_path / "broken.toml").write_bytes(content)
+        with pytest.raises(InvalidValueError, match=r"expected a TOML file at .*broken\.toml: "):
+            read_config(tmp_path / "broken.toml")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.10", "::1", "localhost"])
+def test_loopback(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.org", "localhost.example.org", ""])  # noqa: S104
+def test_beyond_loopback(host: str) -> None:
+    assert not is_loopback(host)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from proactivellm_client import Decision, Done, Error, NoCapacityError, Read, ServerError, SessionUpdated, Write, connect
+from proactivellm_client import Decision, Done, Error, NoCapacityError, Read, ServerError, SessionUpdated, UnsendableError, Write, connect
 from proactivellm_client import sync as blocking
 
 from engine import actions
@@ -111,3 +111,15 @@ def test_leaving_early_on_a_shared_connection_frees_the_slot_for_the_next_sessio
                 return [await anext(aiter(session))]
 
     assert [type(event) for event in asyncio.run(act())] == [Read]
+
+
+def test_a_text_that_cannot_be_sent_does_not_close_the_session(live: Live) -> None:
+    with blocking.connect(url(live)).session("echo", threshold=0.4) as session:
+        for text in ("\ud800", "x" * live.config.max_message_bytes):
+            with pytest.raises(UnsendableError):
+                session.send(text)
+        session.exchange("dog ")
+        session.end()
+        session.text()
+    assert session.done is not None
+    assert session.done.usage.source_units == 1

@@ -127,6 +127,37 @@ def test_an_update_takes_effect_after_the_source_before_it_and_is_acknowledged(l
     assert {event["n"] for event in events if event["type"] == "write"} == {3}
 
 
+def test_an_update_behind_the_source_end_is_acknowledged_right_before_done(live: Live) -> None:
+    async def act() -> list[Event]:
+        async with session(live, threshold=1.0) as ws:
+            await send(ws, append("dog "), END, {"type": "session.update", "threshold": 0.5})
+            return await until(ws, "done")
+
+    updated, done = asyncio.run(act())[-2:]
+    assert (updated["type"], updated["threshold"], updated["from_index"]) == ("session.updated", 0.5, done["usage"]["target_tokens"])
+
+
+def test_with_decisions_only_the_last_digits_of_scores_depend_on_the_company(live: Live) -> None:
+    """Actions, text and phi never do."""
+
+    async def act() -> list[list[Event]]:
+        async def one(head: str) -> list[Event]:
+            async with session(live, head=head, include=["decision"]) as ws:
+                await send(ws, *(append(f"{word} ") for word in TEXT), END)
+                return await until(ws, "done")
+
+        return await asyncio.gather(*map(one, heads))
+
+    heads = ["entropy"]
+    alone = asyncio.run(act())[0]
+    heads = ["entropy", "attention", "mass", "entropy", "wait_k", "entropy"]
+    for events in [events for head, events in zip(heads, asyncio.run(act()), strict=True) if head == "entropy"]:
+        scores = [[event.get("score") for event in found] for found in (alone, events)]
+        assert [{**event, "score": None} for event in events] == [{**event, "score": None} for event in alone]
+        assert [score or 0.0 for score in scores[0]] == pytest.approx([score or 0.0 for score in scores[1]], abs=1e-4)
+        assert [score is None for score in scores[0]] == [score is None for score in scores[1]]
+
+
 def test_an_update_to_a_tier_and_one_that_is_refused(live: Live) -> None:
     async def act() -> list[Event]:
         async with session(live, threshold=1.0) as ws:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from proactivellm_client import Done, ProtocolError
+from proactivellm_client import Done, ProtocolError, UnsendableError
 from proactivellm_client.protocol import Protocol, websocket_url
 
 from clients.python.tests.fake import CONVERSATIONS, MESSAGES, STARTED, done, s
@@ -173,3 +173,35 @@ def test_urls(url: str, expected: str) -> None:
 def test_urls_that_are_none(url: str) -> None:
     with pytest.raises(ProtocolError, match="expected a URL"):
         websocket_url(url)
+
+
+@pytest.mark.parametrize("text", ["half a pair \ud800", "x" * 70_000, "世" * 22_000], ids=["surrogate", "long", "long in UTF-8"])
+def test_a_text_that_cannot_be_sent_is_refused_and_not_counted(text: str) -> None:
+    protocol = running()
+    with pytest.raises(UnsendableError):
+        protocol.append(text)
+    protocol.append("a ")
+    assert protocol.n == 1
+    protocol.receive(json.dumps(s("read", 2, phi=1, n=1)["message"]))
+
+
+def test_the_longest_text_that_the_server_takes_can_be_sent() -> None:
+    protocol = running()
+    limit = STARTED["limits"]["max_message_bytes"]
+    room = limit - len(protocol.append("").encode())
+    assert len(protocol.append("x" * room).encode()) == limit
+    with pytest.raises(UnsendableError, match=f"at most {limit} bytes, got one of {limit + 1}"):
+        protocol.append("x" * (room + 1))
+
+
+def test_text_goes_out_as_it_is() -> None:
+    assert "世界" in running().append("世界")
+
+
+@pytest.mark.parametrize("options", [{"threshold": float("nan")}, {"instruction": "\udfff"}])
+def test_a_start_that_cannot_be_sent_leaves_the_connection_for_another(options: Any) -> None:
+    protocol = Protocol()
+    with pytest.raises(UnsendableError):
+        protocol.start("t", options)
+    protocol.start("t", {})
+    assert protocol.state == "starting"

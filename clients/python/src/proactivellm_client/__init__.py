@@ -1,7 +1,7 @@
 """Client of the ProactiveLLM server: `connect` is the asyncio one, `proactivellm_client.sync.connect` the blocking one."""
 
 from proactivellm_client.aio import Client, Session, connect
-from proactivellm_client.errors import ClientError, ClosedError, ConnectError, NoCapacityError, ProtocolError, ServerError
+from proactivellm_client.errors import ClientError, ClosedError, ConnectError, NoCapacityError, ProtocolError, ServerError, UnsendableError
 from proactivellm_client.events import (
     Decision,
     Done,
@@ -36,6 +36,7 @@ __all__ = [
     "SessionStarted",
     "SessionUpdated",
     "UnknownEvent",
+    "UnsendableError",
     "Usage",
     "Write",
     "connect",

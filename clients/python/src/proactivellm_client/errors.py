@@ -21,6 +21,13 @@ class ProtocolError(ClientError):
     """The other side does not speak `proactivellm.v1`, or this side used a session in a state that does not allow it."""
 
 
+class UnsendableError(ClientError):
+    """A message that the server would close the connection for: half a surrogate pair, a number that JSON lacks, or too long a text.
+
+    Nothing was sent or counted, and the session goes on.
+    """
+
+
 class ServerError(ClientError):
     """The server said no. `code` is stable (clients/protocol.md has the table), `param` names the field at fault."""
 

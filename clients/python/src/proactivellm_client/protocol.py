@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypedDict
 from urllib.parse import urlsplit, urlunsplit
 
-from proactivellm_client.errors import ProtocolError
+from proactivellm_client.errors import ProtocolError, UnsendableError
 from proactivellm_client.events import Decision, Done, Error, Event, Pong, Read, SessionStarted, SessionUpdated, Write, parse
 
 SUBPROTOCOL = "proactivellm.v1"
@@ -65,22 +65,32 @@ class Protocol:
         """`session.start`. Raises ProtocolError while a session runs."""
         if self.state in ("starting", "running"):
             raise ProtocolError("expected no session to be running on this connection, got a second start")
-        self.state, self.started, self.done = "starting", None, None
-        self.n = self.answered = self.written = 0
-        self._ended = False
         fields: dict[str, Any] = {name: value for name, value in options.items() if value is not None and name != "include_decisions"}
         if options.get("include_decisions"):
             fields["include"] = ["decision"]
-        return _frame("session.start", task=task, **fields)
+        frame = _frame("session.start", task=task, **fields)
+        self.state, self.started, self.done = "starting", None, None
+        self.n = self.answered = self.written = 0
+        self._ended = False
+        return frame
 
     def append(self, text: str) -> str:
-        """`source.append`. Raises ProtocolError after the source end."""
-        self._source()
-        return _frame("source.append", text=text)
+        """`source.append`. Raises ProtocolError after the source end, UnsendableError for a text that is too long.
+
+        It is not cut in two: each part would be a decision point of its own.
+        """
+        self._check_source()
+        frame = _frame("source.append", text=text)
+        size, limit = len(frame.encode()), self.started.limits.max_message_bytes if self.started is not None else None
+        if limit is not None and size > limit:
+            raise UnsendableError(f"expected a text whose message has at most {limit} bytes, got one of {size}; send it in several pieces")
+        self.n += 1
+        return frame
 
     def end(self) -> str:
         """`source.end`. Raises ProtocolError when called twice."""
-        self._source()
+        self._check_source()
+        self.n += 1
         self._ended = True
         return _frame("source.end")
 
@@ -98,12 +108,11 @@ class Protocol:
         """`ping`."""
         return _frame("ping", id=id)
 
-    def _source(self) -> None:
+    def _check_source(self) -> None:
         if self.state in ("idle", "starting"):
             raise ProtocolError("expected a session that has started, got source before that")
         if self._ended:
             raise ProtocolError("expected no source after end()")
-        self.n += 1
 
     # ---- frames received
 
@@ -154,4 +163,10 @@ def is_for_iteration(event: Event) -> bool:
 
 
 def _frame(type: str, **fields: Any) -> str:  # noqa: A002 (the wire's name)
-    return json.dumps({"type": type, **fields})
+    """The message as JSON in UTF-8. Raises UnsendableError."""
+    try:
+        frame = json.dumps({"type": type, **fields}, ensure_ascii=False, allow_nan=False)
+        frame.encode()
+    except ValueError as error:
+        raise UnsendableError(f"expected text and finite numbers that JSON in UTF-8 can hold: {error}") from error
+    return frame
