@@ -20,7 +20,7 @@ from engine.actions import Append, Done, End, Event
 from engine.engine import Engine, EngineConfig
 from engine.request import Request
 from engine.session import Session
-from heads import create
+from heads import checked_needs, create
 
 # Common words, each one token of its own behind a space.
 TEXT = "the people of this small town have always known that water comes from under the old stone bridge"
@@ -174,13 +174,15 @@ def head_cost(checkpoint: Checkpoint, sessions: int = 16, length: int = 512) -> 
 
         def tick() -> None:
             for session in opened:
-                session.settings = replace(session.settings, head=head)
+                session.settings = replace(session.settings, head=head, needs=checked_needs(head))
                 session.send(Append("water "))
             running.step()
 
         return tick
 
     none, entropy, attention = alternately(80, act("full"), act("entropy"), act("attention"))
+    if any(session.done for session in opened):
+        raise AssertionError("expected sessions that go on to the end of the measurement, got some that are done")
     return {
         "ratio": max(entropy, attention) / none,
         "entropy": entropy / none,
