@@ -59,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 reached = found["ratio"] >= target if bound == "at least" else found["ratio"] <= target
                 details = ", ".join(f"{part} {value:.4g}" for part, value in found.items() if part != "ratio")
                 table.add_row(name, what, f"{bound} {target}", f"{found['ratio']:.3f}", "ok" if reached else "MISSED", details)
+                console.print(f"{found['ratio']:.3f} ({details})", style="dim")
                 results.append({"model": name, "row": key, "what": what, "bound": bound, "target": target, "reached": reached, **found})
     console.print(table)
     if options.out:
