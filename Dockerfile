@@ -11,9 +11,11 @@ COPY backbones backbones
 COPY cli cli
 COPY clients/python clients/python
 COPY engine engine
+COPY evaluation evaluation
 COPY heads heads
 COPY server server
 COPY tasks tasks
+COPY training training
 COPY checkpoints checkpoints
 # The Makefile's own steps, without the extras for development.
 RUN make install EXTRAS= SIMULEVAL= PIP_EXTRA_INDEX_URL=${TORCH_INDEX}

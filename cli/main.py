@@ -15,6 +15,9 @@ from cli.evaluate import evaluate
 from cli.train import train
 from errors import InvalidValueError, ProactiveError, in_our_words
 
+# Commands that need more than the server does, and the extra that brings it.
+EXTRAS = {"evaluate": "evaluation", "calibrate": "evaluation", "score-delays": "evaluation", "train": "training"}
+
 app = typer.Typer(
     help="ProactiveLLM: a streaming inference server in which a frozen language model decides by itself when to speak.",
     no_args_is_help=True,
@@ -187,6 +190,12 @@ def main() -> None:
         sys.exit(2)
     except UnicodeDecodeError as error:
         print(f"proactivellm: expected text in UTF-8, got {error.reason} at byte {error.start}", file=sys.stderr)
+        sys.exit(2)
+    except ModuleNotFoundError as error:
+        if len(sys.argv) < 2 or sys.argv[1] not in EXTRAS:
+            raise
+        needed = f"pip install '.[{EXTRAS[sys.argv[1]]}]' ./clients/python"
+        print(f"proactivellm: {sys.argv[1]} needs packages that serving does not: {needed} (no {error.name!r})", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

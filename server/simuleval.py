@@ -237,6 +237,9 @@ def mount(app: FastAPI, start: SessionStart, worker: Worker, config: ServerConfi
 def _local(request: Request) -> None:
     if request.client is None or not is_loopback(request.client.host):
         raise RefusedError("forbidden", "expected a client on this machine, got one from elsewhere")
+    if "origin" in request.headers:
+        # A page that is open in a browser here could end the sentence at hand without ever reading an answer.
+        raise RefusedError("forbidden", "expected SimulEval, got a browser's page")
 
 
 async def _read(request: Request, limit: int) -> bytes:

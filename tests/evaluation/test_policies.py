@@ -20,7 +20,11 @@ def test_labels_are_unique_within_a_run() -> None:
 def test_baselines_are_told_what_no_server_knows() -> None:
     requests = {point.name: point.request("t", EXAMPLE) for point in baselines(ALL_BASELINES, [EXAMPLE])}
     assert (requests["fixed_fraction"].head, requests["fixed_fraction"].head_params) == ("fixed_fraction", {"source_length": 4})
-    assert (requests["oracle"].head, requests["oracle"].head_params, requests["oracle"].threshold) == ("fixed_fraction", {"source_length": 3}, 1.0)
+    assert (requests["oracle"].head, requests["oracle"].head_params, requests["oracle"].threshold) == (
+        "fixed_fraction",
+        {"source_length": 3},
+        1.0,
+    )
     assert requests["random"].head == "random_gate"
     assert requests["random"].head_params == Policy("random", 0.5).request("other", EXAMPLE).head_params  # the item's own seed
     assert all(request.decisions and request.inputs == {"question": "q"} for request in requests.values())

@@ -16,12 +16,10 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from backbones.loading import Checkpoint
-from cli import main
 from server.app import create_app
-from server.config import ServerConfig, read_config
+from server.config import ServerConfig
 from server.simuleval import Words
 from tests import tiny
 from tests.server.delays import Delays, record, sentences
@@ -321,38 +319,9 @@ def test_what_a_proxy_on_this_machine_forwards_is_refused(remote: Remote) -> Non
     assert remote.http.get("/", headers={"X-Forwarded-For": "10.0.0.1"}).status_code == 403
 
 
+def test_a_page_in_a_browser_on_this_machine_is_refused(remote: Remote) -> None:
+    assert remote.http.post("/reset", headers={"Origin": "https://example.org"}).status_code == 403
+
+
 def test_without_the_setting_there_are_no_endpoints() -> None:
     assert statuses(create_app(ServerConfig()), "127.0.0.1") == [404] * 4
-
-
-# ---- the setting
-
-
-def test_a_task_or_a_whole_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = tmp_path / "server.toml"
-    file.write_text('[simuleval]\ntask = "ask"\ninputs = {question = "Who?"}\n')
-    config = read_config(file)
-    assert config.simuleval is not None
-    assert (config.simuleval.task, config.simuleval.inputs) == ("ask", {"question": "Who?"})
-    monkeypatch.setenv("PROACTIVELLM_SIMULEVAL", '{"task": "ask", "tier": "low"}')
-    config = read_config()
-    assert config.simuleval is not None
-    assert (config.simuleval.task, config.simuleval.tier) == ("ask", "low")
-    config = read_config(file, simuleval="words")
-    assert config.simuleval is not None
-    assert config.simuleval.task == "words"
-
-
-@pytest.mark.parametrize("value", ["{", '{"tier": "low"}', '{"task": "a", "tire": "low"}', '{"task": "a", "tier": "b", "threshold": 1}', 3])
-def test_what_is_no_start_is_refused(value: object) -> None:
-    with pytest.raises(ValidationError, match="simuleval"):
-        read_config(simuleval=value)
-
-
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.org"])  # noqa: S104
-def test_beyond_loopback_it_does_not_start(host: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys, "argv", ["proactivellm", "serve", "--simuleval", "words", "--insecure", "--host", host])
-    with pytest.raises(SystemExit) as left:
-        main.main()
-    assert left.value.code == 2
-    assert "loopback" in capsys.readouterr().err
