@@ -131,8 +131,18 @@ def remember(probe: Probe) -> None:
 
 def entropy(logits: torch.Tensor) -> torch.Tensor:
     """[P, V] -> [P], nats, float32: H(P) = -sum P log P (ProactiveLLM, "entropy-driven head")."""
-    log_p = logits.float().log_softmax(dim=-1)
-    return -(log_p.exp() * log_p.clamp_min(-1e4)).sum(dim=-1)
+    # Row by row on CPU: a row stays in the cache, where the whole is memory that is asked for and given back every tick (docs/log.md).
+    rows = logits.split(1) if logits.device.type == "cpu" else (logits,)
+    return torch.cat([_entropy(row) for row in rows])
+
+
+def _entropy(logits: torch.Tensor) -> torch.Tensor:
+    """log sum e^x - sum x e^x / sum e^x, x the logits less the largest; what is -inf has no share."""
+    x = logits.float()
+    x = (x - x.amax(dim=-1, keepdim=True)).clamp_min_(-1e4)
+    e = x.exp()
+    total = e.sum(dim=-1)
+    return total.log() - (e * x).sum(dim=-1) / total
 
 
 def _padded(rows: Sequence[torch.Tensor | None], width: int) -> torch.Tensor:

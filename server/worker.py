@@ -143,10 +143,11 @@ class Worker:
                 self._deliver()
         except BaseException as error:  # whatever it is, the process must not go on looking healthy
             self.failed = error
-            if self._loaded or not isinstance(error, ProactiveError):  # what is wrong with a setting, the command says when it leaves
-                log.error("worker.failed", error=str(error), exc_info=True)
             self._fail_all()
             self._call_in_loop(self.on_failure)
+            # Last: a log that nobody takes any more must not keep the clients from being told.
+            if self._loaded or not isinstance(error, ProactiveError):  # what is wrong with a setting, the command says when it leaves
+                log.error("worker.failed", error=str(error), exc_info=True)
 
     def _load(self) -> None:
         if self._config.threads:

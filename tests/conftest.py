@@ -1,6 +1,17 @@
 """Settings of every test run."""
 
+from collections.abc import Iterator
+
+import pytest
+import structlog
 import torch
 
 # Tiny models gain nothing from threads, and lose a factor of ten to them wherever another process is busy.
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _logs_of_one_test_are_not_the_next_ones() -> Iterator[None]:
+    """A server that a test starts in this process writes to the test's own standard error, which is closed after it."""
+    yield
+    structlog.reset_defaults()

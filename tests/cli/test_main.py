@@ -18,7 +18,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 def test_a_command_whose_packages_are_not_installed_says_which_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(sys.modules, "evaluation.evaluate", None)
+    monkeypatch.setitem(sys.modules, "evaluation.store", None)  # as if it could not be imported
     code = run(monkeypatch, "evaluate", "--task", "t", "--data", "d.tsv", "--out", "o")
     assert code == 2
     assert "pip install '.[evaluation]'" in capsys.readouterr().err
