@@ -70,17 +70,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", help="default: sources made of common words")
     parser.add_argument("--items", type=int, default=1000)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--dtype", choices=["bfloat16", "float32"], default="bfloat16")
     parser.add_argument("--out", type=Path, help="JSON file")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
-    checkpoint = load(options.model, dtype="bfloat16")
+    checkpoint = load(options.model, dtype=options.dtype)
     examples = read_data(options.data, options.task)[: options.items] if options.data else made(options.items)
     through_engine(checkpoint, options.task, STREAMING, examples[:SLOTS], SLOTS)  # first times do not count
     together = through_engine(checkpoint, options.task, STREAMING, examples, SLOTS)
     alone = through_engine(checkpoint, options.task, STREAMING, examples, 1)
     batch = through_engine(checkpoint, options.task, BATCH, examples, SLOTS)
-    reference = generating(checkpoint, options.task, plain(Path(options.model)), examples)
-    table = Table("what", "must reach", "measured", title=f"{len(examples)} items, {options.threads} threads, {checkpoint.name}, bfloat16")
+    reference = generating(checkpoint, options.task, plain(Path(options.model), options.dtype), examples)
+    table = Table("what", "must reach", "measured", title=f"{len(examples)} items, {options.threads} threads, {checkpoint.name}, {options.dtype}")
     table.add_row("16 at a time / one at a time, time saved", f"at least {TARGET}", f"{alone / together:.2f}")
     table.add_row("transformers' batch generate / full view here, time", "", f"{reference / batch:.2f}")
     table.add_row("transformers' batch generate / wait-3 here, time", "", f"{reference / together:.2f}")
@@ -88,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.out:
         found = {"items": len(examples), "together_s": together, "alone_s": alone, "full_s": batch, "generate_s": reference}
         options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps({"model": checkpoint.name, "threads": options.threads, **found}, indent=2) + "\n")
+        options.out.write_text(json.dumps({"model": checkpoint.name, "threads": options.threads, "dtype": options.dtype, **found}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

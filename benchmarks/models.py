@@ -61,10 +61,10 @@ def _random_qwen(folder: Path) -> None:
     (folder / "proactivellm.json").write_text(json.dumps({"name": folder.name, "attention_heads": pairs}))
 
 
-def plain(folder: Path) -> Any:
-    """The same weights behind transformers' own attention and cache, in bfloat16."""
+def plain(folder: Path, dtype: str = "bfloat16") -> Any:
+    """The same weights behind transformers' own attention and cache."""
     weights = load(str(folder), dtype="float32").backbone.model
     config = deepcopy(weights.config)  # from_config writes the attention's name into what it is given
-    model = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa", dtype=torch.bfloat16)  # type: ignore[no-untyped-call]
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa", dtype=getattr(torch, dtype))  # type: ignore[no-untyped-call]
     model.load_state_dict(weights.state_dict())
     return model.eval().requires_grad_(False)

@@ -53,7 +53,6 @@ class Engine:
             )
         self.checkpoint = checkpoint
         self.capacity = Capacity(count, length, slot_bytes)
-        self._check_that_a_task_fits()
         # At least two tokens for every session: one of source and one probe, so that nobody waits for a tick.
         self.scheduler: Scheduler[Session] = Scheduler(max(config.tick_tokens, 2 * count, 4))
         self.runner = Runner(backbone, backbone.slots(count=count, length=length))
@@ -64,6 +63,21 @@ class Engine:
         # Headers come on top of the budget, once a session. Thousands of short slots make room for ticks that take seconds each: not those.
         tokens = self.scheduler.budget + self.capacity.slots * len(self.checkpoint.frame.header)
         self.runner.warm_up(tokens=min(tokens, WARM_TOKENS), probes=min(self.capacity.slots, WARM_TOKENS))
+
+    def check_that_a_task_fits(self) -> None:
+        """Raises InvalidValueError where no session could start by its task's own settings, even one whose inputs are empty."""
+        checkpoint = self.checkpoint
+        needed = {}
+        for name, task in checkpoint.config.tasks.items():
+            prompt = checkpoint.codec.encode(task.render(dict.fromkeys(task.inputs, ""))).tokens
+            needed[name] = self._needed(len(checkpoint.frame.before) + len(prompt), task.max_output_tokens)
+        least = min(needed, key=lambda name: needed[name], default=None)
+        if least is not None and needed[least] > self.capacity.slot_length:
+            raise InvalidValueError(
+                f"expected slots of at least {needed[least]} tokens, which task {least!r} needs without its inputs; "
+                f"got {self.capacity.slot_length}",
+                param="slot_length",
+            )
 
     @property
     def sessions(self) -> list[Session]:
@@ -145,18 +159,3 @@ class Engine:
         """Rows for a prompt, one source token and so many target tokens, with what frames them."""
         frame = self.checkpoint.frame
         return prompt + 1 + len(frame.source_end) + len(frame.header) + written - 1
-
-    def _check_that_a_task_fits(self) -> None:
-        """Raises InvalidValueError where every session would be refused, even one whose inputs are empty."""
-        checkpoint = self.checkpoint
-        needed = {}
-        for name, task in checkpoint.config.tasks.items():
-            prompt = checkpoint.codec.encode(task.render(dict.fromkeys(task.inputs, ""))).tokens
-            needed[name] = self._needed(len(checkpoint.frame.before) + len(prompt), task.max_output_tokens)
-        least = min(needed, key=lambda name: needed[name], default=None)
-        if least is not None and needed[least] > self.capacity.slot_length:
-            raise InvalidValueError(
-                f"expected slots of at least {needed[least]} tokens, which task {least!r} needs without its inputs; "
-                f"got {self.capacity.slot_length}",
-                param="slot_length",
-            )

@@ -159,6 +159,7 @@ class Worker:
             name = engine.checkpoint.name
             if name in self.engines:
                 raise BadStateError(f"expected models of different names, got {name!r} twice", param="model")
+            engine.check_that_a_task_fits()
             engine.warm_up()
             self.engines[name] = engine
             capacity = engine.capacity

@@ -96,9 +96,11 @@ def test_a_slot_is_never_longer_than_the_models_positions() -> None:
 
 def test_slots_in_which_no_task_can_start_are_refused_with_the_length_that_is_needed() -> None:
     with pytest.raises(InvalidValueError, match=r"at least (\d+) tokens, which task 'words' needs") as refused:
-        tiny.engine(slots=1, length=16)
+        tiny.engine(slots=1, length=16).check_that_a_task_fits()
     assert refused.value.param == "slot_length"
     needed = int(refused.value.message.split("at least ")[1].split()[0])
-    assert tiny.engine(slots=1, length=needed).open(Request("words"))
+    enough = tiny.engine(slots=1, length=needed)
+    enough.check_that_a_task_fits()
+    assert enough.open(Request("words"))
     with pytest.raises(InvalidValueError, match="at least"):
-        tiny.engine(slots=1, length=needed - 1)
+        tiny.engine(slots=1, length=needed - 1).check_that_a_task_fits()

@@ -90,3 +90,11 @@ def test_the_item_at_fault_is_named() -> None:
 def test_word_delays(writes: list[tuple[str, int]], expected: list[int]) -> None:
     events: list[Event] = [Write(text, 0, 1, phi, 1) for text, phi in writes]
     assert word_delays((event for event in events if isinstance(event, Write)), 9) == expected
+
+
+def test_a_cap_below_the_tasks_own_makes_slots_short() -> None:
+    """A server would refuse to start with such slots."""
+    engine = fitting_engine(tiny.checkpoint(), "echo", EXAMPLES, slots=2, max_output_tokens=1)
+    found = list(run(engine, "echo", [(Policy("full", 0.0), example) for example in EXAMPLES], max_output_tokens=1))
+    assert {len(record.delays) for record in found} == {1}
+    assert {record.reason for record in found} == {"length"}
