@@ -56,7 +56,12 @@ def generating(checkpoint: Checkpoint, task: str, model: Any, examples: Sequence
             tokens = torch.tensor([[0] * (width - len(row)) + row for row in some])
             mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in some])
             model.generate(
-                input_ids=tokens, attention_mask=mask, max_new_tokens=MAX_OUTPUT, do_sample=False, eos_token_id=list(frame.end), pad_token_id=0
+                input_ids=tokens,
+                attention_mask=mask,
+                max_new_tokens=MAX_OUTPUT,
+                do_sample=False,
+                eos_token_id=list(frame.end),
+                pad_token_id=0,
             )
 
     return seconds(all_of_them)
@@ -81,7 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     alone = through_engine(checkpoint, options.task, STREAMING, examples, 1)
     batch = through_engine(checkpoint, options.task, BATCH, examples, SLOTS)
     reference = generating(checkpoint, options.task, plain(Path(options.model), options.dtype), examples)
-    table = Table("what", "must reach", "measured", title=f"{len(examples)} items, {options.threads} threads, {checkpoint.name}, {options.dtype}")
+    table = Table(
+        "what", "must reach", "measured", title=f"{len(examples)} items, {options.threads} threads, {checkpoint.name}, {options.dtype}"
+    )
     table.add_row("16 at a time / one at a time, time saved", f"at least {TARGET}", f"{alone / together:.2f}")
     table.add_row("transformers' batch generate / full view here, time", "", f"{reference / batch:.2f}")
     table.add_row("transformers' batch generate / wait-3 here, time", "", f"{reference / together:.2f}")
@@ -89,7 +96,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.out:
         found = {"items": len(examples), "together_s": together, "alone_s": alone, "full_s": batch, "generate_s": reference}
         options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps({"model": checkpoint.name, "threads": options.threads, "dtype": options.dtype, **found}, indent=2) + "\n")
+        options.out.write_text(
+            json.dumps({"model": checkpoint.name, "threads": options.threads, "dtype": options.dtype, **found}, indent=2) + "\n"
+        )
 
 
 if __name__ == "__main__":

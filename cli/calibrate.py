@@ -18,7 +18,7 @@ def calibrate(  # noqa: PLR0913, PLR0917 (one a flag)
         typer.Option(help="[TIER:]rco=0.80, ail=3 or laal=4; repeat for several. [default: the task's own, in RCO]", show_default=False),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the settings, if not the model's own.")] = None,
-    limit: Annotated[int, typer.Option(help="Only the first so many items.", min=1)] = 300,
+    limit: Annotated[int, typer.Option(help="At most so many items, spread evenly over the data, which may be sorted.", min=1)] = 300,
     keep_heads: Annotated[bool, typer.Option("--keep-heads", help="Do not select attention heads anew.")] = False,
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, …")] = "cpu",
@@ -49,7 +49,8 @@ def calibrate(  # noqa: PLR0913, PLR0917 (one a flag)
         raise UnknownNameError("task", task, checkpoint.config.tasks)
     spec = checkpoint.config.tasks[task]
     targets = parse_targets(target) if target else [Target(name, "rco", value) for name, value in spec.tier_targets.items()]
-    examples = read_data(data, task)[:limit]
+    every = read_data(data, task)
+    examples = [every[i * len(every) // limit] for i in range(limit)] if len(every) > limit else every
     folder = tune.folder_for(model, out)
     chosen = head or [spec.default_head]
     console = Console()
