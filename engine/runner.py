@@ -132,7 +132,7 @@ def remember(probe: Probe) -> None:
 def entropy(logits: torch.Tensor) -> torch.Tensor:
     """[P, V] -> [P], nats, float32: H(P) = -sum P log P (ProactiveLLM, "entropy-driven head")."""
     # Row by row on CPU: a row stays in the cache, where the whole is memory that is asked for and given back every tick (docs/log.md).
-    rows = logits.split(1) if logits.device.type == "cpu" else (logits,)
+    rows = torch.tensor_split(logits, max(len(logits), 1)) if logits.device.type == "cpu" else (logits,)
     return torch.cat([_entropy(row) for row in rows])
 
 
