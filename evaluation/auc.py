@@ -3,10 +3,9 @@
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.bootstrap import Array, Interval, Resamples
+from evaluation.bootstrap import Array, Interval, Numbers, Resamples
 
 Labels = npt.NDArray[np.bool_]
-Numbers = npt.NDArray[np.intp]
 Pairs = tuple[Array, Array, Array]  # wins [C, C], positives [C], negatives [C]
 
 
@@ -36,21 +35,14 @@ def area(found: Pairs, weights: Array) -> Array:
 
 def interval(found: Pairs, resamples: Resamples) -> Interval:
     """The area on all clusters and its interval."""
-    return _interval(area(found, np.ones((1, len(found[1])))), area(found, resamples.weights.astype(float)))
+    return resamples.bounded(float(area(found, np.ones((1, len(found[1]))))[0]), area(found, resamples.weights.astype(float)))
 
 
 def difference(first: Pairs, second: Pairs, resamples: Resamples) -> Interval:
     """The first area minus the second, with the same clusters drawn for both."""
     once, weights = np.ones((1, len(first[1]))), resamples.weights.astype(float)
-    return _interval(area(first, once) - area(second, once), area(first, weights) - area(second, weights))
-
-
-def _interval(value: Array, drawn: Array) -> Interval:
-    known = drawn[~np.isnan(drawn)]
-    if len(known) == 0 or np.isnan(value[0]):
-        return Interval(float(value[0]), float("nan"), float("nan"))
-    low, high = np.percentile(known, [2.5, 97.5])
-    return Interval(float(value[0]), float(low), float(high))
+    value = float((area(first, once) - area(second, once))[0])
+    return resamples.bounded(value, area(first, weights) - area(second, weights))
 
 
 def plain_area(scores: Array, labels: Labels) -> float:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from errors import InvalidValueError
 
 Array = npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.intp]
 Score = Callable[[Array], Array]  # [..., F] sums of items' statistics -> [...]
 
 BLOCK = 256  # resamples that are multiplied at once: weights are kept as small integers, and only a block of them as floats
@@ -30,26 +31,29 @@ class Resamples:
     """`count` resamples of the clusters, with replacement: items of one cluster (passage, document) come and go together.
 
     clusters: one key an item, in the order that every matrix of statistics has; "" makes the item a cluster of its own
+    cluster:  [N] the number of each item's cluster, in 0 .. C - 1
     The same clusters, count and seed give the same resamples. Memory: 4 bytes a resample and cluster.
     """
 
     def __init__(self, clusters: Sequence[str], count: int = 2000, seed: int = 0) -> None:
         numbers: dict[str | int, int] = {}
-        self._cluster = np.array([numbers.setdefault(key or item, len(numbers)) for item, key in enumerate(clusters)], dtype=np.intp)
+        self.cluster: Numbers = np.array(
+            [numbers.setdefault(key or item, len(numbers)) for item, key in enumerate(clusters)], dtype=np.intp
+        )
         self.clusters = len(numbers)
         self.weights = np.zeros((count, self.clusters), dtype=np.int32)  # [R, C]: how often a resample has the cluster
         generator = np.random.default_rng(seed)
         for row in self.weights:
-            drawn = generator.integers(self.clusters, size=self.clusters) if self.clusters else self._cluster
+            drawn = generator.integers(self.clusters, size=self.clusters) if self.clusters else self.cluster
             row[:] = np.bincount(drawn, minlength=self.clusters)
 
     def sums(self, statistics: Array) -> Array:
         """[R, F]: the items' statistics [N, F] summed over every resample. Raises InvalidValueError for another number of items."""
-        items = len(self._cluster)
+        items = len(self.cluster)
         if statistics.ndim != 2 or len(statistics) != items:
             raise InvalidValueError(f"expected statistics of shape [{items}, F]; got {list(statistics.shape)}", param="statistics")
         by_cluster = np.zeros((self.clusters, statistics.shape[1]))
-        np.add.at(by_cluster, self._cluster, statistics)
+        np.add.at(by_cluster, self.cluster, statistics)
         blocks = [self.weights[start : start + BLOCK].astype(np.float64) @ by_cluster for start in range(0, len(self.weights), BLOCK)]
         return np.concatenate(blocks)
 
@@ -58,7 +62,7 @@ class Resamples:
 
         statistics: [N, F]; a mean: `counted(values)` with `ratio`; a ratio of means: the two numbers of each item with `ratio`
         """
-        return self._interval(float(score(statistics.sum(axis=0))), score(self.sums(statistics)))
+        return self.bounded(float(score(statistics.sum(axis=0))), score(self.sums(statistics)))
 
     def difference(self, first: Array, second: Array, score: Score) -> Interval:
         """`score` of `first` minus that of `second`, two systems on the same items, and its paired interval.
@@ -66,9 +70,10 @@ class Resamples:
         Every resample takes the same items of both, so what makes an item hard cancels. Statistics as in `interval`.
         """
         value = float(score(first.sum(axis=0)) - score(second.sum(axis=0)))
-        return self._interval(value, score(self.sums(first)) - score(self.sums(second)))
+        return self.bounded(value, score(self.sums(first)) - score(self.sums(second)))
 
-    def _interval(self, value: float, scores: Array) -> Interval:
+    def bounded(self, value: float, scores: Array) -> Interval:
+        """`value` with the interval of `scores` [R], its numbers on the resamples; those that have none are left out."""
         known = scores[~np.isnan(scores)]  # a resample may have no item that the metric is defined for
         if self.clusters < 2 or not known.size:
             return Interval(value, float("nan"), float("nan"))

@@ -45,15 +45,15 @@ class SignalRow:
 
 def rows(seen: Sequence[Seen], clusters: Sequence[str], vocab_size: int, *, seed: int = 0) -> list[SignalRow]:
     """The table of H0. `clusters`: the cluster of each item. Raises InvalidValueError where every probe agrees, or none."""
-    labels = np.array([probe.agrees for probe in seen])
-    if not seen or labels.all() or not labels.any():
-        raise InvalidValueError(f"expected probes that agree with the full view and some that do not, got {labels.sum()} of {len(labels)}")
-    resamples = Resamples([clusters[item] for item in sorted({probe.item for probe in seen})], seed=seed)
-    of_item = _cluster_numbers(seen, clusters)
+    labels = _labels(seen)
+    items = sorted({probe.item for probe in seen})
+    resamples = Resamples([clusters[item] for item in items], seed=seed)
+    cluster_of = dict(zip(items, resamples.cluster, strict=True))
+    of_probe = np.array([cluster_of[probe.item] for probe in seen])
     scores = {name: head_scores(heads.create(head, **params), seen, vocab_size) for name, (head, params) in SCORED.items()}
     scores[SHUFFLED] = head_scores(heads.create("attention"), shuffled(seen, seed), vocab_size)
     scores[PHI] = np.array([probe.phi for probe in seen], dtype=float)
-    found = {name: auc.pairs(values, labels, of_item) for name, values in scores.items()}
+    found = {name: auc.pairs(values, labels, of_probe) for name, values in scores.items()}
     return [SignalRow(name, auc.interval(pairs, resamples), auc.difference(pairs, found[PHI], resamples)) for name, pairs in found.items()]
 
 
@@ -105,19 +105,16 @@ def select_pairs(
     seen = [
         probe for item in probe_items(checkpoint, backbone, task, examples, limits, reduce=peak_of_each_pair, slots=slots) for probe in item
     ]
-    labels = np.array([probe.agrees for probe in seen])
-    if not seen or labels.all() or not labels.any():
-        raise InvalidValueError(f"expected probes that agree with the full view and some that do not, got {labels.sum()} of {len(labels)}")
+    labels = _labels(seen)
     peaks = torch.stack([probe.attention for probe in seen]).numpy()  # [n, pairs]
     areas = [auc.plain_area(peaks[:, column], labels) for column in range(len(every))]
     best = sorted(range(len(every)), key=lambda column: -areas[column])[:count]
     return [(every[column], areas[column]) for column in best]
 
 
-def _cluster_numbers(seen: Sequence[Seen], clusters: Sequence[str]) -> auc.Numbers:
-    """[n] the number of each probe's cluster, as Resamples counts them: in order of the items, an empty key being one of its own."""
-    numbers: dict[str | int, int] = {}
-    of_item: dict[int, int] = {}
-    for item in sorted({probe.item for probe in seen}):
-        of_item[item] = numbers.setdefault(clusters[item] or item, len(numbers))
-    return np.array([of_item[probe.item] for probe in seen])
+def _labels(seen: Sequence[Seen]) -> auc.Labels:
+    """[n]: which probes agree. Raises InvalidValueError where all do, or none."""
+    labels = np.array([probe.agrees for probe in seen])
+    if not seen or labels.all() or not labels.any():
+        raise InvalidValueError(f"expected probes that agree with the full view and some that do not, got {labels.sum()} of {len(labels)}")
+    return labels

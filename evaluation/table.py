@@ -47,8 +47,6 @@ class Table:
         some = self._found[next(iter(has))]
         keys = [some[item].cluster for item in self.items]
         self.resamples = Resamples(keys, count=count, seed=seed)
-        numbers: dict[str | int, int] = {}
-        self._clusters = [numbers.setdefault(key or item, len(numbers)) for item, key in enumerate(keys)]
         self._statistics = functools.cache(_statistics)  # many policies write the same
         self._rows: dict[str, dict[Key, Rows]] = {}
 
@@ -127,7 +125,7 @@ class Table:
     def _paced(self, records: Sequence[Record], present: Sequence[int]) -> dict[Key, Rows]:
         found: dict[Key, Rows] = {}
         if records and all(record.clock for record in records):
-            clusters = [self._clusters[place] for place in present]
+            clusters = self.resamples.cluster[present].tolist()
             for name, of_record in (("first_write", pace.first_write), ("lag", pace.lags)):
                 p50, p95 = pace.quantiles([of_record(record) for record in records], clusters, self.resamples)
                 found |= {("pace", f"{name}_p50"): p50, ("pace", f"{name}_p95"): p95}

@@ -14,7 +14,7 @@ from backbones.checkpoint import Tier, copy_settings, write_attention_heads, wri
 from backbones.loading import Checkpoint
 from errors import InvalidValueError
 from evaluation.backends import OnEngine
-from evaluation.calibration import Found, Target, calibrate
+from evaluation.calibration import FIRST, Found, Target, calibrate
 from evaluation.evaluate import Progress, first_thresholds
 from evaluation.policies import Policy
 from evaluation.probing import Limits
@@ -67,7 +67,7 @@ def tiers(
             progress.advance()
         return records
 
-    found = calibrate(measure, first_thresholds(head, examples, backend, 8, progress), targets)
+    found = calibrate(measure, first_thresholds(head, examples, backend, FIRST, progress), targets)
     entries = {
         one.target.tier: Tier(
             threshold=one.threshold,
