@@ -35,7 +35,7 @@ TASKS = {
 TIERS = {"echo": {"entropy": {"low": Tier(threshold=0.1, calibrated=False), "high": Tier(threshold=0.9, calibrated=False)}}}
 
 
-def config(family: str, *, vocab_size: int = 64, positions: int = 512, layers: int = 3) -> Any:
+def config(family: str, *, vocab_size: int = 64, positions: int = 512, layers: int = 3, tied: bool = False) -> Any:
     """A configuration with grouped queries and, in Qwen3's case, a head width of its own."""
     wide = {"head_dim": 16} if family == "qwen3" else {}
     return FAMILIES[family](
@@ -46,7 +46,7 @@ def config(family: str, *, vocab_size: int = 64, positions: int = 512, layers: i
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=positions,
-        tie_word_embeddings=False,
+        tie_word_embeddings=tied,
         initializer_range=0.4,  # large enough that what is attended to changes the next token
         **wide,
     )

@@ -90,8 +90,13 @@ class Data(_Part):
 
 
 class Optimizer(_Part):
-    """AdamW under a cosine schedule. warmup: share of the run in which the rate rises; floor: what is left at the end, of `lr`."""
+    """Under a cosine schedule. warmup: share of the run in which the rate rises; floor: what is left at the end, of `lr`.
 
+    name: `adamw`; or `muon`, for models from nothing: Muon (Jordan et al. 2024) for the matrices between embedding and `lm_head`, with
+          updates as large as AdamW's (Liu et al. 2025, "Muon is scalable for LLM training"), so that both share `lr`; AdamW for the rest
+    """
+
+    name: Literal["adamw", "muon"] = "adamw"
     lr: float = Field(default=1e-3, gt=0)
     warmup: Share = 0.03
     floor: Share = 0.0

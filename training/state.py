@@ -6,7 +6,7 @@ Knows folders, tensors by name and optimizers; knows nothing of what is trained 
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,20 +103,20 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
         raise CheckpointError(f"expected tensors of a checkpoint at {path}: {error}") from error
 
 
-def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """The optimizer's state as `parameter|entry`, gathered from all devices by the first process; the others get nothing."""
-    states: Any = get_optimizer_state_dict(model, optimizer, options=_TO_FIRST).get("state", {})
+def optimizers_tensors(model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> dict[str, torch.Tensor]:
+    """The optimizers' states as `parameter|entry`, gathered from all devices by the first process; the others get nothing."""
+    states: Any = get_optimizer_state_dict(model, optimizers, options=_TO_FIRST).get("state", {})
     return {f"{name}|{entry}": value for name, state in states.items() for entry, value in state.items()}
 
 
-def restore_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]) -> None:
-    """The reverse, for an optimizer over the same parameters."""
-    known: Any = get_optimizer_state_dict(model, optimizer, options=_WHOLE)
+def restore_optimizers(model: nn.Module, optimizers: Sequence[torch.optim.Optimizer], tensors: Mapping[str, torch.Tensor]) -> None:
+    """The reverse, for optimizers over the same parameters."""
+    known: Any = get_optimizer_state_dict(model, optimizers, options=_WHOLE)
     states: dict[str, Any] = {}
     for key, tensor in tensors.items():
         name, _, entry = key.rpartition("|")
         states.setdefault(name, {})[entry] = tensor
-    set_optimizer_state_dict(model, optimizer, {**known, "state": states}, options=_WHOLE)
+    set_optimizer_state_dict(model, optimizers, {**known, "state": states}, options=_WHOLE)
 
 
 def random_tensors() -> dict[str, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""The training loop: packed forwards, the three losses, AdamW under a cosine, checkpoints that a run goes on from to the same losses.
+"""The training loop: packed forwards, the three losses, a cosine, checkpoints that a run goes on from to the same losses.
 
 Knows how a step is made; what a view, a loss and a checkpoint are is known elsewhere.
 """
@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from contextlib import nullcontext
 from itertools import islice
-from math import cos, isfinite, pi
+from math import isfinite
 from pathlib import Path
 from time import monotonic
 
@@ -17,12 +17,13 @@ from rich.console import Console
 
 from errors import CheckpointError, ProactiveError
 from training import state
-from training.config import Config, Optimizer
+from training.config import Config
 from training.data import Mixture
 from training.evaluate import evaluate
 from training.export import export
 from training.models import Trainee
 from training.objective import PackedModel, losses
+from training.optimizers import learning_rate, optimizers
 from training.progress import Progress
 from training.views import Packed, collate
 
@@ -60,7 +61,7 @@ class Trainer:
         self._trained = {name for name, parameter in packed.named_parameters() if parameter.requires_grad}
         if config.run.compile:
             packed.compile()
-        self._model, self._optimizer = accelerator.prepare(packed, _adamw(packed, config.optimizer))
+        self._model, *self._optimizers = accelerator.prepare(packed, *optimizers(packed, config.optimizer))
         if found:
             self._restore(found)
         self._progress = Progress(
@@ -129,10 +130,11 @@ class Trainer:
         return torch.stack([found.total.detach(), found.batch, found.mslm, found.spsd]).cpu()
 
     def _update(self) -> None:
-        for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate(self._config.optimizer, self._done)
-        self._optimizer.step()
-        self._optimizer.zero_grad()
+        for optimizer in self._optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(self._config.optimizer, self._done)
+            optimizer.step()
+            optimizer.zero_grad()
 
     def _check(self, value: float, what: str, batches: Sequence[Sequence[Packed]]) -> None:
         if isfinite(value):
@@ -146,7 +148,7 @@ class Trainer:
         named = dict(zip(("loss", "batch", "mslm", "spsd"), means.tolist(), strict=True))
         switched_on = {"loss": True, **{name: getattr(self._config.loss, name) for name in ("batch", "mslm", "spsd")}}
         numbers = {name: value for name, value in named.items() if switched_on[name]}
-        numbers |= {"norm": norm, "lr": self._optimizer.param_groups[0]["lr"]}
+        numbers |= {"norm": norm, "lr": self._optimizers[0].param_groups[0]["lr"]}
         examples = [example for batch in batches for example in batch]
         tokens, rows = sum(example.text_tokens for example in examples), sum(map(len, examples))
         self._progress.step(self._step, numbers, tokens=tokens, rows=rows, done=self._done)
@@ -176,7 +178,7 @@ class Trainer:
 
     def _save(self, *, last: bool) -> None:
         whole = self._accelerator.get_state_dict(self._model)
-        moments = state.optimizer_tensors(self._model, self._optimizer.optimizer)
+        moments = state.optimizers_tensors(self._model, self._bare_optimizers)
         if not self._accelerator.is_main_process:
             return
         try:
@@ -198,27 +200,14 @@ class Trainer:
         merge = bool(self._config.lora and self._config.lora.merge)
         export(self._trainee, plain, folder / state.MODEL, merge=merge, shard_size=self._config.run.shard_size)
 
+    @property
+    def _bare_optimizers(self) -> list[torch.optim.Optimizer]:
+        """Without accelerate's wrappers."""
+        return [optimizer.optimizer for optimizer in self._optimizers]
+
     def _restore(self, found: Path) -> None:
         counts = json.loads((found / COUNTS).read_text(encoding="utf-8"))
         self._step, self._tokens = counts["step"], counts["tokens"]
         self._mixture.restore(counts["mixture"])
-        state.restore_optimizer(self._model, self._optimizer.optimizer, state.read_tensors(found / OPTIMIZER))
+        state.restore_optimizers(self._model, self._bare_optimizers, state.read_tensors(found / OPTIMIZER))
         state.restore_random(state.read_tensors(found / RANDOM))
-
-
-def learning_rate(settings: Optimizer, done: float) -> float:
-    """Rises linearly over the warm-up, then follows half a cosine down to `floor * lr`. `done`: share of the run, this step included."""
-    if done < settings.warmup:
-        return settings.lr * done / settings.warmup
-    along = min((done - settings.warmup) / max(1 - settings.warmup, 1e-9), 1.0)
-    return settings.lr * (settings.floor + (1 - settings.floor) * (1 + cos(pi * along)) / 2)
-
-
-def _adamw(model: torch.nn.Module, settings: Optimizer) -> torch.optim.AdamW:
-    """Norms and biases do not decay."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [parameter for parameter in trained if parameter.dim() > 1], "weight_decay": settings.weight_decay},
-        {"params": [parameter for parameter in trained if parameter.dim() <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW([group for group in groups if group["params"]], lr=settings.lr, betas=settings.betas)

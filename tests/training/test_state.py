@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -12,6 +13,8 @@ from torch import nn
 
 from errors import CheckpointError
 from training import state
+from training.config import Optimizer
+from training.optimizers import optimizers
 
 
 def write(folder: Path, value: float = 1.0) -> None:
@@ -64,28 +67,30 @@ def test_what_are_no_tensors_is_refused(tmp_path: Path) -> None:
         state.read_tensors(tmp_path / "x.safetensors")
 
 
-def test_an_optimizer_goes_on_to_the_bit(tmp_path: Path) -> None:
-    def fresh() -> tuple[nn.Module, torch.optim.Optimizer]:
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_optimizers_go_on_to_the_bit(tmp_path: Path, name: Literal["adamw", "muon"]) -> None:
+    def fresh() -> tuple[nn.Module, list[torch.optim.Optimizer]]:
         torch.manual_seed(0)
         model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 1))
-        return model, torch.optim.AdamW(model.parameters(), lr=0.1, weight_decay=0.1)
+        return model, optimizers(model, Optimizer(name=name, lr=0.1, weight_decay=0.1))
 
-    def steps(model: nn.Module, optimizer: torch.optim.Optimizer, numbers: range) -> None:
+    def steps(model: nn.Module, movers: list[torch.optim.Optimizer], numbers: range) -> None:
         for number in numbers:
             model(torch.arange(4.0) * number).square().sum().backward()
-            optimizer.step()
-            optimizer.zero_grad()
+            for optimizer in movers:
+                optimizer.step()
+                optimizer.zero_grad()
 
-    whole, optimizer = fresh()
-    steps(whole, optimizer, range(3))
-    state.write_tensors(tmp_path / "o", state.optimizer_tensors(whole, optimizer))
+    whole, movers = fresh()
+    steps(whole, movers, range(3))
+    state.write_tensors(tmp_path / "o", state.optimizers_tensors(whole, movers))
     weights = {name: tensor.clone() for name, tensor in whole.state_dict().items()}
-    steps(whole, optimizer, range(3, 6))
-    again, other = fresh()
+    steps(whole, movers, range(3, 6))
+    again, others = fresh()
     again.load_state_dict(weights)
-    state.restore_optimizer(again, other, state.read_tensors(tmp_path / "o"))
+    state.restore_optimizers(again, others, state.read_tensors(tmp_path / "o"))
     assert all(torch.equal(weights[name], tensor) for name, tensor in again.state_dict().items())
-    steps(again, other, range(3, 6))
+    steps(again, others, range(3, 6))
     assert all(torch.equal(mine, its) for mine, its in zip(whole.parameters(), again.parameters(), strict=True))
 
 

@@ -18,10 +18,10 @@ from backbones import loading
 from errors import CheckpointError, InvalidValueError, UnknownNameError
 from tests import tiny
 from training import data, state
-from training.config import Config, Optimizer, read_config
+from training.config import Config, read_config
 from training.progress import read_metrics
 from training.run import train
-from training.trainer import Trainer, TrainingError, learning_rate
+from training.trainer import Trainer, TrainingError
 
 QUIET = Console(quiet=True)
 SIZES = {
@@ -71,8 +71,11 @@ def losses(out: Path) -> list[float]:
     return [line["loss"] for line in read_metrics(out) if "loss" in line]
 
 
-def test_a_run_that_was_killed_goes_on_to_the_identical_losses(tmp_path: Path, pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    more = {"model": {"fresh": {"vocabulary": 320, "sizes": {**SIZES, "attention_dropout": 0.1}}, "template": TEMPLATE}}
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_a_run_that_was_killed_goes_on_to_the_identical_losses(
+    tmp_path: Path, pairs: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    more = {"optimizer": {"name": name}, "model": {"fresh": {"vocabulary": 320, "sizes": {**SIZES, "attention_dropout": 0.1}}, "template": TEMPLATE}}
     train(config(tmp_path / "whole", pairs, **more), QUIET)
     broken = config(tmp_path / "broken", pairs, run={"checkpoint_steps": 3}, **more)
     step = Trainer._one_step
@@ -238,15 +241,6 @@ def test_adapters_are_trained_alone_and_written_as_peft_does_or_merged(tmp_path:
     assert float(up.abs().max()) > 0
     torch.testing.assert_close(merged.get_submodule(name).weight, expected, atol=0.01, rtol=0.02)
     torch.testing.assert_close(merged.lm_head.weight, plain.lm_head.weight, atol=0, rtol=0)
-
-
-def test_the_rate_rises_then_falls_along_a_cosine() -> None:
-    settings = Optimizer(lr=1.0, warmup=0.2, floor=0.1)
-    assert learning_rate(settings, 0.1) == pytest.approx(0.5)
-    assert learning_rate(settings, 0.2) == pytest.approx(1.0)
-    assert learning_rate(settings, 0.6) == pytest.approx(0.55)
-    assert learning_rate(settings, 1.0) == pytest.approx(0.1)
-    assert learning_rate(Optimizer(lr=1.0, warmup=0), 0.5) == pytest.approx(0.5)
 
 
 def test_a_configuration_is_refused_with_the_field_at_fault(tmp_path: Path) -> None:
