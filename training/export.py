@@ -1,6 +1,7 @@
 """Writes what is served: Hugging Face files in bfloat16 safetensors and proactivellm.json, whole or as adapters. Knows no run."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from backbones.checkpoint import CONFIG_FILE
-from training.models import Trainee
+from training.models import ADAPTERS, Trainee
 
 State = Mapping[str, torch.Tensor]
 _DTYPE = torch.bfloat16
@@ -39,8 +40,9 @@ def merged(trainee: Trainee, state: State) -> dict[str, torch.Tensor]:
             continue
         owner, layer, rest = name.partition(".base_layer.")
         if layer and rest == "weight":
-            delta = trainee.model.get_submodule(owner).get_delta_weight("default")
-            found[f"{owner}.{rest}"] = tensor.float() + delta.detach().float().to(tensor.device)
+            # Not the layer's own delta: on several devices its parameters are parts, and `state` alone is whole.
+            down, up = (state[f"{owner}.lora_{side}.default.weight"].float() for side in "AB")
+            found[f"{owner}.{rest}"] = tensor.float() + trainee.model.get_submodule(owner).scaling["default"] * (up @ down)
         else:
             found[name.replace(".base_layer.", ".")] = tensor
     return found
@@ -65,5 +67,7 @@ def _write_adapters(trainee: Trainee, state: State, folder: Path) -> None:
     wrapped = {f"base_model.model.{name}": tensor for name, tensor in state.items()}
     adapters = get_peft_model_state_dict(trainee.adapters, state_dict=wrapped)
     halves = {name: tensor.detach().to("cpu", _DTYPE).contiguous() for name, tensor in adapters.items()}
-    save_file(halves, folder / "adapter_model.safetensors", metadata={"format": "pt"})
-    trainee.adapters.peft_config["default"].save_pretrained(folder)
+    save_file(halves, folder / ADAPTERS, metadata={"format": "pt"})
+    config = trainee.adapters.peft_config["default"]
+    # Where the base was found on this machine tells another one nothing.
+    replace(config, base_model_name_or_path=trainee.config.backbone).save_pretrained(folder)

@@ -11,8 +11,9 @@ from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, trainer
 from tokenizers import models as tokenizer_models
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
-from backbones import loading
-from backbones.checkpoint import CheckpointConfig, Template, read_config
+from backbones import adapters, loading
+from backbones.adapters import LowRank
+from backbones.checkpoint import CheckpointConfig, Template
 from errors import CheckpointError, InvalidValueError
 from tasks import Task
 from training.config import Fresh, Lora, Model
@@ -33,11 +34,14 @@ class Trainee:
 
 
 def load_base(settings: Model, lora: Lora | None, tasks: Mapping[str, Task] | None, *, dtype: torch.dtype) -> Trainee:
-    """A base, in float32, or with its frozen weights in `dtype` under adapters. Raises CheckpointError if there is none to be found."""
+    """A base, in float32, or with its frozen weights in `dtype` under adapters. Adapters that it has are trained further, or merged.
+
+    Raises CheckpointError if there is none to be found, InvalidValueError for other adapters than those that the base has.
+    """
     assert settings.base is not None
-    folder = Path(settings.base)
-    config = read_config(folder) if folder.is_dir() else CheckpointConfig()
-    weights = loading.locate(config.backbone, folder) if config.backbone else loading.locate(settings.base, Path())
+    found = loading.find(settings.base)
+    changes = adapters.read(found.adapter) if found.adapter else {}
+    weights = loading.locate(found.base, Path())
     try:
         model = AutoModelForCausalLM.from_pretrained(
             weights, dtype=dtype if lora else torch.float32, attn_implementation=ATTENTION, use_safetensors=True
@@ -45,10 +49,16 @@ def load_base(settings: Model, lora: Lora | None, tasks: Mapping[str, Task] | No
         tokenizer = AutoTokenizer.from_pretrained(weights)
     except (OSError, ValueError, KeyError) as error:
         raise CheckpointError(f"expected a causal language model with safetensors weights at {weights!r}: {error}") from error
+    adapted = _adapted(model, lora) if lora else None
+    if adapted is None:
+        adapters.apply(model, changes, merge=True, where=f"the adapter {found.adapter}")
+        model.requires_grad_(True)
+    elif changes and lora:
+        _begin_at(model, changes, lora)
     # Adapters alone are served on their base; everything else has its weights in its own folder.
-    served_on = (config.backbone or settings.base) if lora and not lora.merge else None
-    config = _settled(config.model_copy(update={"backbone": served_on}), settings, tasks)
-    return Trainee(model, _adapted(model, lora) if lora else None, tokenizer, config)
+    served_on = loading.from_anywhere(found.base, Path()) if lora and not lora.merge else None
+    config = _settled(found.config.model_copy(update={"backbone": served_on}), settings, tasks)
+    return Trainee(model, adapted, tokenizer, config)
 
 
 def make_fresh(settings: Model, tasks: Mapping[str, Task] | None, tokenizer: Any, *, seed: int) -> Trainee:
@@ -104,3 +114,22 @@ def _adapted(model: Any, lora: Lora) -> Any:
             return get_peft_model(model, wanted)
     except ValueError as error:
         raise InvalidValueError(f"expected lora.targets to be linear layers of the base: {error}", param="lora.targets") from error
+
+
+def _begin_at(model: Any, changes: Mapping[str, LowRank], lora: Lora) -> None:
+    """Puts the adapters that the base has into the new ones, which must be of the same form."""
+    layers = {name: layer for name, layer in model.named_modules() if "default" in getattr(layer, "lora_A", ())}
+    down, up = ({name: getattr(layer, side)["default"].weight for name, layer in layers.items()} for side in ("lora_A", "lora_B"))
+    fits = layers.keys() == changes.keys() and all(
+        (change.down.shape, change.up.shape, change.scale) == (down[name].shape, up[name].shape, layers[name].scaling["default"])
+        for name, change in changes.items()
+    )
+    if not fits:
+        first = next(iter(changes.values()))
+        rank = first.down.shape[0]
+        theirs = rank, round(first.scale * rank), sorted({name.rpartition(".")[2] for name in changes})
+        raise InvalidValueError(f"expected lora with r, alpha and targets of the base's own adapters, {theirs}; got {lora}", param="lora")
+    with torch.no_grad():
+        for name, change in changes.items():
+            down[name].copy_(change.down)
+            up[name].copy_(change.up)

@@ -75,7 +75,10 @@ def losses(out: Path) -> list[float]:
 def test_a_run_that_was_killed_goes_on_to_the_identical_losses(
     tmp_path: Path, pairs: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    more = {"optimizer": {"name": name}, "model": {"fresh": {"vocabulary": 320, "sizes": {**SIZES, "attention_dropout": 0.1}}, "template": TEMPLATE}}
+    more = {
+        "optimizer": {"name": name},
+        "model": {"fresh": {"vocabulary": 320, "sizes": {**SIZES, "attention_dropout": 0.1}}, "template": TEMPLATE},
+    }
     train(config(tmp_path / "whole", pairs, **more), QUIET)
     broken = config(tmp_path / "broken", pairs, run={"checkpoint_steps": 3}, **more)
     step = Trainer._one_step
@@ -241,6 +244,25 @@ def test_adapters_are_trained_alone_and_written_as_peft_does_or_merged(tmp_path:
     assert float(up.abs().max()) > 0
     torch.testing.assert_close(merged.get_submodule(name).weight, expected, atol=0.01, rtol=0.02)
     torch.testing.assert_close(merged.lm_head.weight, plain.lm_head.weight, atol=0, rtol=0)
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
+def test_adapters_are_trained_on_in_a_second_stage(tmp_path: Path, pairs: Path, base: Path) -> None:
+    rows = [{"data": str(pairs), "task": "echo"}]
+
+    def stage(name: str, on: Path, r: int = 4, steps: int = 4, lr: float = 1e-2) -> Path:
+        changes = {"model": {"base": str(on), "fresh": None, "template": None}, "tasks": None, "lora": {"r": r, "alpha": 8}}
+        return train(config(tmp_path / name, pairs, data=rows, optimizer={"lr": lr}, run={"steps": steps}, **changes), QUIET)
+
+    first = stage("first", base)
+    before = state.read_tensors(first / "adapter_model.safetensors")
+    after = state.read_tensors(stage("second", first, lr=1e-12) / "adapter_model.safetensors")
+    assert max(float(tensor.abs().max()) for name, tensor in before.items() if "lora_B" in name) > 0.01
+    for name, tensor in before.items():
+        torch.testing.assert_close(after[name], tensor, atol=1e-5, rtol=0.01)
+    assert json.loads((tmp_path / "second" / "model" / "adapter_config.json").read_text())["base_model_name_or_path"] == str(base)
+    with pytest.raises(InvalidValueError, match=r"adapters, \(4, 8, .*got .*r=8"):
+        stage("other", first, r=8)
 
 
 def test_a_configuration_is_refused_with_the_field_at_fault(tmp_path: Path) -> None:
