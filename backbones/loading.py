@@ -1,4 +1,4 @@
-"""From a reference (folder, hub name, GGUF file, installed package) to a checkpoint in memory.
+"""From a reference (folder, hub name, GGUF file, installed package), perhaps with an adapter, to a checkpoint in memory.
 
 Knows files and formats; weights come from safetensors or GGUF only, never from a pickle. Knows nothing of sessions or slots.
 """
@@ -6,7 +6,6 @@ Knows files and formats; weights come from safetensors or GGUF only, never from 
 import hashlib
 import importlib.util
 import os
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +15,9 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
-from backbones import attention
+from backbones import adapters, attention
 from backbones.backbone import Backbone
-from backbones.checkpoint import CheckpointConfig, Tiers, read_config, read_tiers
+from backbones.checkpoint import CONFIG_FILE, CheckpointConfig, Tiers, read_config, read_tiers
 from backbones.packed_linear import pack_linears
 from backbones.source_codec import SourceCodec
 from backbones.target_codec import word_starts
@@ -31,7 +30,10 @@ PACKAGE = "package:"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Everything about one model that does not change: shared by all its sessions. `weights`: the folder or hub name they came from."""
+    """Everything about one model that does not change: shared by all its sessions.
+
+    weights: the folder or hub name they came from; adapter: the folder of what was added to them
+    """
 
     name: str
     backbone: Backbone
@@ -42,19 +44,35 @@ class Checkpoint:
     config: CheckpointConfig
     tiers: Tiers
     weights: str = ""
+    adapter: str = ""
 
 
-def load(reference: str, *, dtype: Dtype = "auto", device: str = "cpu") -> Checkpoint:
-    """Loads a checkpoint. `reference`: a folder, a .gguf file, `package:NAME/FILE.gguf`, or a hub name.
+@dataclass(frozen=True)
+class Found:
+    """The parts of a checkpoint. `base`: where its weights are, wherever one stands; `adapter`: the folder of what is added to them."""
 
-    A folder's proactivellm.json may name another place for the weights. Raises CheckpointError saying what was looked for where.
+    base: str
+    adapter: Path | None
+    config: CheckpointConfig
+    tiers: Tiers
+
+
+def load(
+    reference: str, *, dtype: Dtype = "auto", device: str = "cpu", adapter: str | None = None, merge_adapter: bool = True
+) -> Checkpoint:
+    """Loads a checkpoint. `reference`: a folder, a .gguf file, `package:NAME/FILE.gguf`, or a hub name; `adapter`: a folder with a LoRA.
+
+    A folder's proactivellm.json may name another place for the weights; then the folder may hold an adapter to them. Adapters are added to
+    the weights, or computed beside them unless `merge_adapter`, which is slower. Raises CheckpointError saying what was looked for where.
     """
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # they would be torn up by the server's own log lines
-    folder = Path(reference)
-    config, tiers = (read_config(folder), read_tiers(folder)) if folder.is_dir() else (CheckpointConfig(), {})
-    weights = locate(config.backbone, folder) if config.backbone else locate(reference, Path())
+    found = find(reference, adapter)
+    config = found.config
+    changes = adapters.read(found.adapter) if found.adapter else {}
+    weights = locate(found.base, Path())
     model, tokenizer = _read(weights, _dtype(dtype, device))
     model = model.to(device)
+    adapters.apply(model, changes, merge=merge_adapter, where=f"the adapter {found.adapter}")
     pack_linears(model)
     backbone = Backbone(model, offset=config.offset, pairs=config.attention_heads)
     frame = split(tokenizer, config.system, config.template)
@@ -62,7 +80,7 @@ def load(reference: str, *, dtype: Dtype = "auto", device: str = "cpu") -> Check
     ends = model.generation_config.eos_token_id if model.generation_config else None
     more = {ends} if isinstance(ends, int) else set(ends or ())
     return Checkpoint(
-        name=config.name or Path(reference).stem,
+        name=config.name or Path(adapter or reference).stem,
         backbone=backbone,
         tokenizer=tokenizer,
         codec=SourceCodec(tokenizer),
@@ -70,9 +88,49 @@ def load(reference: str, *, dtype: Dtype = "auto", device: str = "cpu") -> Check
         word_starts=(*starts, *[False] * (backbone.vocab_size - len(starts))),
         frame=Frame(frame.before, frame.source_end, frame.header, frame.end | more),
         config=config,
-        tiers=tiers,
+        tiers=found.tiers,
         weights=weights,
+        adapter=str(found.adapter or ""),
     )
+
+
+def find(reference: str, adapter: str | None = None) -> Found:
+    """Follows a reference to its parts. Settings are the adapter's where it has some, as it was trained with them; its tiers are its own.
+
+    Raises CheckpointError for an adapter without a base, and for two adapters.
+    """
+    folder = Path(adapter or reference)
+    if adapter is not None:
+        if not adapters.held(folder):
+            raise CheckpointError(f"expected {adapters.CONFIG_FILE} and {adapters.WEIGHTS_FILE} in the folder {adapter!r}; found neither")
+        given = find(reference)
+        config = read_config(folder) if (folder / CONFIG_FILE).exists() else given.config
+        return Found(_alone(given.base, given.adapter, adapter), folder, config, read_tiers(folder))
+    if not folder.is_dir():
+        return Found(reference, None, CheckpointConfig(), {})
+    config, tiers, holds = read_config(folder), read_tiers(folder), adapters.held(folder)
+    if not config.backbone:
+        if holds:
+            raise CheckpointError(f"expected the base of an adapter: --model BASE --adapter {reference}, or backbone in its {CONFIG_FILE}")
+        return Found(reference, None, config, tiers)
+    base = from_anywhere(config.backbone, folder)
+    if not adapters.held(Path(base)):
+        return Found(base, folder if holds else None, config, tiers)
+    if holds:
+        _alone(base, Path(base), reference)
+    pointed = find(base)  # settings that are kept apart from their checkpoint
+    return Found(pointed.base, pointed.adapter, config, tiers)
+
+
+def _alone(base: str, other: Path | None, adapter: str) -> str:
+    if other:
+        raise CheckpointError(f"expected a base without an adapter for {adapter}; got one with the adapter {other}")
+    return base
+
+
+def from_anywhere(reference: str, beside: Path) -> str:
+    """The same place whatever the current folder is: an absolute path where there is one, beside a folder or here; else `reference`."""
+    return next((str(path.resolve()) for path in (beside / reference, Path(reference)) if path.exists()), reference)
 
 
 def locate(reference: str, beside: Path) -> str:
@@ -147,16 +205,16 @@ def _convert(gguf: Path, folder: Path) -> None:
     plain.load_state_dict(read.state_dict())
     plain.to(torch.bfloat16).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    shutil.copystat(gguf, folder)
 
 
 def _read(weights: str, dtype: torch.dtype) -> tuple[Any, Any]:
     try:
-        config = AutoConfig.from_pretrained(weights)
+        # False, not left out: at a terminal transformers would ask whether to run what came with the model.
+        config = AutoConfig.from_pretrained(weights, trust_remote_code=False)
         model = AutoModelForCausalLM.from_pretrained(
             weights, config=config, dtype=dtype, attn_implementation=attention.NAME, use_safetensors=True
         )
-        tokenizer = AutoTokenizer.from_pretrained(weights)
+        tokenizer = AutoTokenizer.from_pretrained(weights, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise CheckpointError(f"expected a causal language model with safetensors weights at {weights!r}: {error}") from error
     return model, tokenizer

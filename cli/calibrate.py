@@ -19,6 +19,10 @@ def calibrate(  # noqa: PLR0913, PLR0917 (one a flag)
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the settings, if not the model's own.")] = None,
     limit: Annotated[int, typer.Option(help="At most so many items, spread evenly over the data, which may be sorted.", min=1)] = 300,
+    adapter: Annotated[str | None, typer.Option(help="Folder with a LoRA for the model; the settings are written there.")] = None,
+    merge_adapter: Annotated[
+        bool, typer.Option("--merge-adapter/--no-merge-adapter", help="Add adapters to the weights, or compute them beside.")
+    ] = True,
     keep_heads: Annotated[bool, typer.Option("--keep-heads", help="Do not select attention heads anew.")] = False,
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, …")] = "cpu",
@@ -37,21 +41,23 @@ def calibrate(  # noqa: PLR0913, PLR0917 (one a flag)
 
     from backbones.loading import load  # noqa: PLC0415
     from cli.evaluate import progress_bar  # noqa: PLC0415
-    from errors import UnknownNameError  # noqa: PLC0415
+    from errors import InvalidValueError, UnknownNameError  # noqa: PLC0415
     from evaluation import tune  # noqa: PLC0415
     from evaluation.calibration import Target, parse_targets  # noqa: PLC0415
     from tasks.data import read_data  # noqa: PLC0415
 
     if threads:
         torch.set_num_threads(threads)
-    checkpoint = load(model, dtype=dtype, device=device)  # type: ignore[arg-type]  # load says what it expects
+    if adapter and out:
+        raise InvalidValueError("expected no --out with --adapter: settings found with an adapter belong to its folder", param="out")
+    checkpoint = load(model, dtype=dtype, device=device, adapter=adapter, merge_adapter=merge_adapter)  # type: ignore[arg-type]  # load says what it expects
     if task not in checkpoint.config.tasks:
         raise UnknownNameError("task", task, checkpoint.config.tasks)
     spec = checkpoint.config.tasks[task]
     targets = parse_targets(target) if target else [Target(name, "rco", value) for name, value in spec.tier_targets.items()]
     every = read_data(data, task)
     examples = [every[i * len(every) // limit] for i in range(limit)] if len(every) > limit else every
-    folder = tune.folder_for(model, out)
+    folder = tune.folder_for(model, Path(adapter) if adapter else out)
     chosen = head or [spec.default_head]
     console = Console()
     if not keep_heads and any(map(tune.needs_attention, chosen)):

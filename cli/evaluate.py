@@ -37,6 +37,10 @@ def evaluate(  # noqa: PLR0913, PLR0917 (one a flag)
     ],
     out: Annotated[Path, typer.Option(help="Folder of the report; a run that was cut off goes on there.")],
     model: Annotated[str, typer.Option(help="Folder, .gguf file or hub name; with --server the name of one of its models.")] = "",
+    adapter: Annotated[str | None, typer.Option(help="Folder with a LoRA for the model; not with --server.")] = None,
+    merge_adapter: Annotated[
+        bool, typer.Option("--merge-adapter/--no-merge-adapter", help="Add adapters to the weights, or compute them beside.")
+    ] = True,
     server: Annotated[str | None, typer.Option(help="Evaluate a running server instead, such as ws://127.0.0.1:8000.")] = None,
     head: Annotated[
         list[str] | None, typer.Option(help="Decision head; repeat for several. [default: the task's]", show_default=False)
@@ -78,6 +82,8 @@ def evaluate(  # noqa: PLR0913, PLR0917 (one a flag)
         raise InvalidValueError("expected --server with --pace: only over a socket a clock means what a client sees", param="pace")
     if server is not None and signal_test:
         raise InvalidValueError("expected no --signal-test with --server: it looks inside the model", param="signal_test")
+    if server is not None and adapter:
+        raise InvalidValueError("expected no --adapter with --server: it has loaded its models", param="adapter")
     if threads:
         torch.set_num_threads(threads)
     every = read_data(data, task)
@@ -85,7 +91,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 (one a flag)
     where = (
         _server(server, model, task, slots, pace, max_output_tokens)
         if server
-        else _engine(model, task, slots, max_output_tokens, dtype, device)
+        else _engine(model, task, slots, max_output_tokens, dtype=dtype, device=device, adapter=adapter, merge_adapter=merge_adapter)
     )
     plan = _plan(where, head, threshold, tier, sweep, baseline)
     run = Run(
@@ -103,14 +109,14 @@ def evaluate(  # noqa: PLR0913, PLR0917 (one a flag)
     _report(out, run, outcome, metrics_of(task, kind_of(data)), signal, where)
 
 
-def _engine(model: str, task: str, slots: int, max_output_tokens: int | None, dtype: str, device: str) -> Where:
+def _engine(model: str, task: str, slots: int, max_output_tokens: int | None, **how: Any) -> Where:
     from backbones.loading import load  # noqa: PLC0415
     from errors import UnknownNameError  # noqa: PLC0415
     from evaluation.backends import OnEngine  # noqa: PLC0415
     from evaluation.evaluate import model_hash  # noqa: PLC0415
     from server.config import DEFAULT_MODEL  # noqa: PLC0415
 
-    checkpoint = load(model or DEFAULT_MODEL, dtype=dtype, device=device)  # type: ignore[arg-type]  # load says what it expects
+    checkpoint = load(model or DEFAULT_MODEL, **how)
     if task not in checkpoint.config.tasks:
         raise UnknownNameError("task", task, checkpoint.config.tasks)
     tiers = {name: {tier: entry.model_dump() for tier, entry in by.items()} for name, by in checkpoint.tiers.get(task, {}).items()}

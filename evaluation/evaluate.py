@@ -115,8 +115,10 @@ def _fill(stage: str, policies: Sequence[Policy], examples: Sequence[Example], b
 
 
 def model_hash(checkpoint: Checkpoint) -> str | None:
-    """sha256, hex, over the weights' files in the order of their names; None where they are not in a folder."""
+    """sha256, hex, over the files of weights and adapter in the order of their names; None where the weights are not in a folder."""
     files = sorted(Path(checkpoint.weights).glob("*.safetensors")) if checkpoint.weights else []
+    if files and checkpoint.adapter:
+        files += sorted(Path(checkpoint.adapter).glob("*.safetensors"))
     digest = sha256()
     for file in files:
         with file.open("rb") as opened:

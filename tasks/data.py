@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from errors import InvalidValueError, UnknownNameError
-from tasks import dialogue_summary, extractive_qa, multiple_choice, needle_qa, records, translation
+from tasks import csv_records, dialogue_summary, extractive_qa, multiple_choice, needle_qa, records, translation
 from tasks.example import Example
 from tasks.files import lines
 
@@ -21,6 +21,7 @@ READERS: dict[str, Callable[[Path], list[Example]]] = {
     "multiple_choice": multiple_choice.read,
     "dialogue_summary": dialogue_summary.read,
     "jsonl": records.read,
+    "csv": csv_records.read,
 }
 SUFFIXES = {
     ".tsv": "translation",
@@ -30,21 +31,25 @@ SUFFIXES = {
     ".txt": "multiple_choice",
     ".jsonl": "jsonl",
     ".jsonl.gz": "jsonl",
+    ".csv": "csv",
+    ".csv.gz": "csv",
 }
 UNDERSTOOD = (
     f"a file that ends in {', '.join(SUFFIXES)}, two parallel files as SOURCE,TARGET, "
     f"or needle:SPLIT:COUNT[:SEED] with SPLIT one of {', '.join(needle_qa.SPLITS)}"
 )
 NEEDLE = re.compile(r"needle:(\w+):([0-9]{1,9})(?::([0-9]{1,9}))?")
+# Kinds of a user's own data, which do not say what they are for.
+OWN = ("jsonl", "csv")
 # Kinds that suit the default tasks; a checkpoint's own tasks take any.
 SUITABLE = {
-    "translate": ("translation", "jsonl"),
-    "answer": ("extractive_qa", "needle_qa", "jsonl"),
-    "choose": ("multiple_choice", "jsonl"),
-    "summarise": ("dialogue_summary", "jsonl"),
-    "repeat": ("jsonl",),
+    "translate": ("translation", *OWN),
+    "answer": ("extractive_qa", "needle_qa", *OWN),
+    "choose": ("multiple_choice", *OWN),
+    "summarise": ("dialogue_summary", *OWN),
+    "repeat": OWN,
 }
-# By kind of data, then by default task for data whose kind does not say (jsonl). The first is the main one.
+# By kind of data, then by default task for data whose kind does not say. The first is the main one.
 METRICS: dict[str, tuple[str, ...]] = {
     "translation": ("bleu", "chrf"),
     "extractive_qa": ("f1", "exact_match"),
@@ -57,6 +62,7 @@ METRICS: dict[str, tuple[str, ...]] = {
     "summarise": ("rougeL", "rouge1", "rouge2"),
     "repeat": ("exact_match", "f1"),
     "jsonl": ("f1", "exact_match"),
+    "csv": ("f1", "exact_match"),
 }
 
 
@@ -104,7 +110,7 @@ def metrics_of(task: str, kind: str | None = None) -> tuple[str, ...]:
 
     `task` may also be a kind. Raises UnknownNameError if neither is known.
     """
-    for name in (task, kind) if kind == "jsonl" else (kind, task):
+    for name in (task, kind) if kind in OWN else (kind, task):
         if name is not None and name in METRICS:
             return METRICS[name]
     raise UnknownNameError("task", task, METRICS)

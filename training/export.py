@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
+from backbones.adapters import WEIGHTS_FILE
 from backbones.checkpoint import CONFIG_FILE
-from training.models import ADAPTERS, Trainee
+from training.models import Trainee
 
 State = Mapping[str, torch.Tensor]
 _DTYPE = torch.bfloat16
@@ -65,9 +66,9 @@ def _write_adapters(trainee: Trainee, state: State, folder: Path) -> None:
 
     # peft looks for its tensors under the names of its own wrapper.
     wrapped = {f"base_model.model.{name}": tensor for name, tensor in state.items()}
-    adapters = get_peft_model_state_dict(trainee.adapters, state_dict=wrapped)
+    adapters = get_peft_model_state_dict(trainee.adapters, state_dict=wrapped, save_embedding_layers=False)
     halves = {name: tensor.detach().to("cpu", _DTYPE).contiguous() for name, tensor in adapters.items()}
-    save_file(halves, folder / ADAPTERS, metadata={"format": "pt"})
+    save_file(halves, folder / WEIGHTS_FILE, metadata={"format": "pt"})
     config = trainee.adapters.peft_config["default"]
     # Where the base was found on this machine tells another one nothing.
     replace(config, base_model_name_or_path=trainee.config.backbone).save_pretrained(folder)

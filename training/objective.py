@@ -63,19 +63,22 @@ class PackedModel(nn.Module):
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model
+        # By this name accelerate asks what is to be one shard (FSDP).
+        self._no_split_modules = getattr(model, "_no_split_modules", None)
 
     def forward(self, batch: Batch) -> torch.Tensor:
-        """[C, R, V] logits, float32 at least: `lm_head` runs on predicted rows only."""
+        """[C, R, V] logits: `lm_head` runs on predicted rows only."""
         hidden = self.model.base_model(
             input_ids=batch.tokens, position_ids=batch.positions, attention_mask=batch.mask(), use_cache=False
         ).last_hidden_state  # [B, N, D]
         logits: torch.Tensor = self.model.lm_head(hidden.flatten(0, 1).index_select(0, batch.rows.flatten()))
-        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         return logits.view(*batch.rows.shape, -1)
 
 
 def losses(loss: Loss, logits: torch.Tensor, labels: torch.Tensor) -> Losses:
-    """Of logits [C, R, V], the batch view first if there is one, and labels [R]."""
+    """Of logits [C, R, V], the batch view first if there is one, and labels [R]. In float32 at least."""
+    # Not in the model's forward: a wrapper that shards it in bfloat16 gives its output that dtype.
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     nothing = logits.new_zeros(())
     stream = logits[int(loss.batch_view) :]
     batch_part = batch_nll(logits[0], labels) if loss.batch else nothing

@@ -25,6 +25,7 @@ class Progress:
         self._since, self._tokens, self._rows = monotonic(), 0, 0
         self._file = _continued(out / METRICS, step) if out else None
         self._board = _board(out / "tensorboard", step) if out else None
+        self._taken = True  # by the disk, last time
 
     def step(self, step: int, numbers: Mapping[str, float], *, tokens: int, rows: int, done: float) -> None:
         """Of one optimizer step over so many source and target tokens, in so many packed rows; `done`: share of the run."""
@@ -44,10 +45,17 @@ class Progress:
         """To the files alone."""
         if self._file is None or self._board is None:
             return
-        self._file.write(json.dumps({"step": step, **numbers}) + "\n")
-        self._file.flush()
-        for name, value in numbers.items():
-            self._board.add_scalar(name, value, step)
+        try:
+            self._file.write(json.dumps({"step": step, **numbers}) + "\n")
+            self._file.flush()
+            for name, value in numbers.items():
+                self._board.add_scalar(name, value, step)
+            self._taken = True
+        except OSError as error:
+            # A full disk: numbers are not worth a run, nor a line a step.
+            if self._taken:
+                self.say(f"step {step} · expected to write the run's numbers: {error}; training goes on")
+            self._taken = False
 
     def say(self, line: str) -> None:
         """To people alone."""
@@ -55,10 +63,11 @@ class Progress:
             self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def close(self) -> None:
-        """Everything is on disk afterwards."""
+        """Everything is on disk afterwards, if there is room for it."""
         if self._file and self._board:
-            self._file.close()
-            self._board.close()
+            for opened in (self._file, self._board):
+                with suppress(OSError):
+                    opened.close()
 
 
 def read_metrics(out: Path) -> list[dict[str, float]]:

@@ -1,6 +1,8 @@
 """From a configuration to a trained checkpoint: reads data, makes or loads the model, goes on where a run was left. Holds no loop."""
 
 import json
+import shutil
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,20 +14,20 @@ from rich.console import Console
 from transformers import AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
-from backbones.checkpoint import read_config
+from backbones import loading
 from errors import InvalidValueError
 from tasks import DEFAULT_TASKS, Task
 from tasks.data import data_hash
 from training import evaluate
-from training.config import Config, Model, difference, lasting
+from training.config import Config, Model, difference, lasting, restated
 from training.data import Mixture, Part, Views, check, cut, read
 from training.encoding import Encoder
 from training.models import Trainee, learn_tokenizer, load_base, make_fresh
-from training.state import write_json
+from training.state import latest, write_json
 from training.trainer import Trainer
 from training.views import Packed
 
-RUN_FILE = "run.json"
+RUN_FILE, TOKENIZER = "run.json", "tokenizer"
 
 
 def train(config: Config, console: Console | None = None) -> Path:
@@ -64,23 +66,32 @@ def arithmetic(name: str, *, cpu: bool) -> torch.dtype:
 
 
 def _tasks_of(model: Model) -> dict[str, Task]:
-    folder = Path(model.base or "")
-    return dict(read_config(folder).tasks) if model.base and folder.is_dir() else dict(DEFAULT_TASKS)
+    return dict(loading.find(model.base).config.tasks) if model.base else dict(DEFAULT_TASKS)
 
 
 def _same_run(config: Config, parts: Sequence[Part]) -> None:
-    """Writes down what the run is, or refuses to go on with another's. Raises InvalidValueError naming the field that differs."""
-    path = config.run.out / RUN_FILE
+    """Writes down what the run is, or refuses to go on with another's. Raises InvalidValueError naming the field that differs.
+
+    Before its first checkpoint a run has nothing to lose: it is begun anew, such as with a bad row taken out of the data.
+    """
+    out = config.run.out
+    path = out / RUN_FILE
     ours = lasting(config) | {"data_sha256": [data_hash(part.examples) for part in parts]}
     if path.exists():
-        found = difference(ours, json.loads(path.read_text(encoding="utf-8")))
-        if found:
+        found = difference(ours, restated(json.loads(path.read_text(encoding="utf-8"))))
+        if found is None:
+            return
+        if latest(out):
             raise InvalidValueError(
-                f"expected the configuration that the run in {config.run.out} was begun with, or another run.out; {found}", param="run.out"
+                f"expected the configuration that the run in {out} was begun with, or another run.out; {found}", param="run.out"
             )
-        return
-    config.run.out.mkdir(parents=True, exist_ok=True)
-    write_json(path, ours)
+    try:
+        if not latest(out):
+            shutil.rmtree(out / TOKENIZER, ignore_errors=True)
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(path, ours)
+    except OSError as error:
+        raise InvalidValueError(f"expected a folder that can be written at {out}: {error}", param="run.out") from None
 
 
 def _trainee(config: Config, tasks: dict[str, Task], parts: Sequence[Part], dtype: torch.dtype) -> Trainee:
@@ -90,14 +101,20 @@ def _trainee(config: Config, tasks: dict[str, Task], parts: Sequence[Part], dtyp
         trainee = make_fresh(model, tasks, _tokenizer(config, parts), seed=config.run.seed)
     else:
         trainee = load_base(model, config.lora, config.tasks, dtype=dtype)
-    if config.run.gradient_checkpointing:
+    return checkpointed(trainee) if config.run.gradient_checkpointing else trainee
+
+
+def checkpointed(trainee: Trainee) -> Trainee:
+    """The same, but layers keep their inputs alone and are computed again in the backward pass: a third more time, far less memory."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # a name that is to go; the new one is not in every version we take
         trainee.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     return trainee
 
 
 def _tokenizer(config: Config, parts: Sequence[Part]) -> Any:
     """Learnt once a run: ties between merges may be broken in another order the next time."""
-    folder = config.run.out / "tokenizer"
+    folder = config.run.out / TOKENIZER
     if not folder.exists():
         assert config.model.fresh is not None
         assert config.model.template is not None

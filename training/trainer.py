@@ -60,7 +60,7 @@ class Trainer:
             packed.load_state_dict(state.read_tensors(found / WEIGHTS), strict=False)
         self._trained = {name for name, parameter in packed.named_parameters() if parameter.requires_grad}
         if config.run.compile:
-            packed.compile()
+            packed.compile(dynamic=True)  # no two batches have the same shape
         self._model, *self._optimizers = accelerator.prepare(packed, *optimizers(packed, config.optimizer))
         if found:
             self._restore(found)
@@ -106,7 +106,7 @@ class Trainer:
     def _one_step(self) -> None:
         ranks = self._accelerator.num_processes
         batches = list(islice(self._mixture, self._config.run.accumulation * ranks))
-        predictions = sum(len(example.target) for batch in batches for example in batch)
+        predictions = sum(example.predictions for batch in batches for example in batch)
         mine = batches[self._accelerator.process_index :: ranks]
         sums = torch.zeros(4)
         for batch in mine:

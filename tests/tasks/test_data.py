@@ -24,6 +24,7 @@ FILES = {
     "multiple_choice": ("mc.txt", STORY, "choose"),
     "dialogue_summary": ("dev.jsonl", DIALOGUE, "summarise"),
     "jsonl": ("mine.jsonl", '{"source": "a", "target": "b"}', "repeat"),
+    "csv": ("mine.csv", "source,target\na,b\n", "repeat"),
 }
 
 
@@ -39,7 +40,7 @@ def test_a_file_is_read_by_its_form(tmp_path: Path, kind: str) -> None:
 
 
 def test_gzip_is_the_same_data(tmp_path: Path) -> None:
-    for kind in ("translation", "extractive_qa", "dialogue_summary", "jsonl"):
+    for kind in ("translation", "extractive_qa", "dialogue_summary", "jsonl", "csv"):
         name, content, task = FILES[kind]
         (tmp_path / name).write_text(content)
         (tmp_path / f"{name}.gz").write_bytes(gzip.compress(content.encode()))
@@ -73,7 +74,7 @@ def test_a_form_that_is_not_understood_is_answered_with_the_list() -> None:
 
 
 def test_data_that_do_not_suit_a_default_task_are_refused() -> None:
-    with pytest.raises(InvalidValueError, match="for task 'translate' to be one of: translation, jsonl; got needle_qa"):
+    with pytest.raises(InvalidValueError, match="for task 'translate' to be one of: translation, jsonl, csv; got needle_qa"):
         read_data("needle:dev:3", "translate")
     assert set(SUITABLE) == set(DEFAULT_TASKS)
 
@@ -97,7 +98,7 @@ def test_metrics_are_those_of_the_data_else_those_of_the_task() -> None:
     assert metrics_of("answer", "needle_qa") == metrics_of("needle_qa") == ("exact_match", "f1")
     assert metrics_of("answer", "extractive_qa") == ("f1", "exact_match")
     assert metrics_of("translate", "jsonl") == ("bleu", "chrf")
-    assert metrics_of("own", "jsonl") == ("f1", "exact_match")
+    assert metrics_of("own", "jsonl") == metrics_of("own", "csv") == ("f1", "exact_match")
     assert metrics_of("own", "dialogue_summary")[0] == "rougeL"
     assert set(METRICS) == {*READERS, "needle_qa", *DEFAULT_TASKS}
     with pytest.raises(UnknownNameError, match="multiple_choice"):

@@ -92,3 +92,12 @@ def test_the_objective_weighs_the_three_and_leaves_out_what_is_switched_off() ->
 )
 def test_only_the_views_that_a_loss_looks_at_are_packed(loss: Loss, copies: int) -> None:
     assert loss.copies == copies
+
+
+def test_losses_of_bfloat16_logits_are_computed_in_float32() -> None:
+    """A model that is sharded in bfloat16 gives its logits so; a sum of logarithms in bfloat16 has two digits."""
+    torch.manual_seed(0)
+    halves, labels = torch.randn(2, 40, 300).bfloat16(), torch.arange(40)
+    found, exact = losses(Loss(), halves, labels), losses(Loss(), halves.float(), labels)
+    assert found.total.dtype is torch.float32
+    assert float(found.total) == float(exact.total)
