@@ -1,0 +1,66 @@
+"""audio_encoder.json: the shape of an audio encoder. Knows no weights."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from errors import CheckpointError, in_our_words
+
+CONFIG_FILE = "audio_encoder.json"
+
+
+class Projector(BaseModel):
+    """From the encoder's width to the backbone's, `out`: one linear layer, or with `hidden` an MLP (linear, GELU, linear)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    out: int = Field(ge=1)
+    hidden: int | None = Field(default=None, ge=1)
+
+
+class EncoderConfig(BaseModel):
+    """A Whisper encoder and what comes behind it.
+
+    bins:           of the log-mel
+    mel_floor:      of the running maximum (backbones/audio_mel.py); part of the checkpoint, as training must have used the same
+    positions:      of the window, 20 ms each; even, as a pair is never split by a restart
+    restart_after:  positions after which a pause restarts the window (backbones/audio_window.py)
+    pool:           positions averaged into one audio token: 2 gives 40 ms
+    projector:      None: tokens have the encoder's width
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    version: Literal[1] = 1
+    bins: Literal[80, 128]
+    mel_floor: float = 0.0
+    width: int = Field(ge=1)
+    layers: int = Field(ge=1)
+    heads: int = Field(ge=1)
+    ffn: int = Field(ge=1)
+    positions: int = Field(default=1500, ge=2, multiple_of=2)
+    restart_after: int = Field(default=1000, ge=1)
+    pool: Literal[1, 2] = 2
+    projector: Projector | None = None
+
+    @model_validator(mode="after")
+    def _heads_fit(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"expected width to be a multiple of heads, got {self.width} and {self.heads}")
+        return self
+
+    @property
+    def out(self) -> int:
+        """Width of an audio token."""
+        return self.projector.out if self.projector else self.width
+
+
+def read_config(folder: Path) -> EncoderConfig:
+    """Raises CheckpointError with the field at fault."""
+    try:
+        return EncoderConfig.model_validate_json((folder / CONFIG_FILE).read_bytes())
+    except OSError as error:
+        raise CheckpointError(f"expected {CONFIG_FILE} in {folder}: {error.strerror}") from None
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in fault["loc"]) or "file"
+        raise CheckpointError(f"{CONFIG_FILE} in {folder.name}: {where}: {in_our_words(fault['msg'])}", param=where) from None
