@@ -1,0 +1,202 @@
+"""One websocket, whatever is spoken over it: bounded queues both ways, size, idleness, and every way in which it can end.
+
+Knows frames and errors; knows no message, no session and no model. Runs in the event loop and never blocks it.
+"""
+
+import asyncio
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
+import structlog
+from fastapi import WebSocket, WebSocketDisconnect
+from pydantic import BaseModel
+
+from errors import ProactiveError
+from server.config import ServerConfig
+from server.events import CLOSE_CODES
+from server.limits import Quota
+from server.metrics import Metrics
+
+log = structlog.get_logger()
+TELL_SECONDS = 1.0  # how long a client that does not read is given to take its last event
+Build = Callable[[int], BaseModel]  # an event, from its number on the connection
+
+
+class FatalError(ProactiveError):
+    """Ends the connection: told by an `error` event, then closed with the code's close code."""
+
+    def __init__(self, code: str, message: str, *, param: str | None = None) -> None:
+        super().__init__(message, param=param)
+        self.code = code
+
+
+class Duplex(ABC):
+    """A protocol over a websocket. `owes` counts the client's messages that the worker has not answered yet."""
+
+    def __init__(self, socket: WebSocket, config: ServerConfig, metrics: Metrics) -> None:
+        self._socket, self._config, self._metrics = socket, config, metrics
+        self._events: asyncio.Queue[Build | None] = asyncio.Queue(config.max_queued_events)
+        self._quota: Quota = socket.state.quota  # the gate put it there
+        self._seq = 0
+        self._fatal: asyncio.Future[ProactiveError] = asyncio.get_running_loop().create_future()
+        self._session_id = ""
+        self._owes = 0
+        self._active_at = 0.0  # when the client, or an answer to it, last came
+        self._room = asyncio.Event()  # for messages that the worker will answer
+        self._room.set()
+        self._drained = asyncio.Event()  # no more than half of the events that may wait do so
+        self._drained.set()
+
+    async def serve(self) -> None:
+        """Runs until the client leaves or a fatal error; the session's slot is freed on every path."""
+        reader = asyncio.create_task(self._read())
+        writer = asyncio.create_task(self._write())
+        try:
+            ends: set[asyncio.Future[Any]] = {reader, writer, self._fatal}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._drop_session()
+            self._quota.end_session()
+            reader.cancel()
+        try:
+            if self._fatal.done():
+                await self._close(self._fatal.result(), writer)
+        finally:
+            writer.cancel()
+            for task in (reader, writer):
+                with contextlib.suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError, OSError):
+                    await task
+
+    def fail(self, error: ProactiveError) -> None:
+        """Ends the connection: the client is told, then closed. The first error stands."""
+        if not self._fatal.done():
+            self._fatal.set_result(error)
+
+    # ---- what a protocol says
+
+    @abstractmethod
+    def _receive(self, text: str) -> None:
+        """Takes a frame. Raises ProactiveError to end the connection."""
+
+    @abstractmethod
+    def _error(self, error: ProactiveError, *, fatal: bool) -> Build:
+        """The event that tells of an error."""
+
+    @abstractmethod
+    def _drop_session(self) -> None:
+        """The client is gone, or is going: frees the slot."""
+
+    # ---- out
+
+    def _put(self, build: Build) -> None:
+        """Queues an event. A full queue means a client that does not read: it is told and closed, its neighbours feel nothing."""
+        try:
+            self._events.put_nowait(build)
+        except asyncio.QueueFull:
+            self.fail(FatalError("slow_reader", f"expected the client to take its events, got {self._events.maxsize} of them waiting"))
+        if self._half_full():
+            self._drained.clear()
+
+    def _half_full(self) -> bool:
+        return self._events.qsize() > self._events.maxsize // 2
+
+    def _put_error(self, error: ProactiveError) -> None:
+        if error.code in CLOSE_CODES:
+            self.fail(error)
+        else:
+            self._metrics.errors.labels(error.code).inc()
+            self._put(self._error(error, fatal=False))
+
+    async def _write(self) -> None:
+        while (build := await self._events.get()) is not None:
+            if not self._half_full():
+                self._drained.set()
+            await self._send(build)
+
+    async def _send(self, build: Build) -> None:
+        self._seq += 1
+        await self._socket.send_text(build(self._seq).model_dump_json())
+
+    async def _close(self, error: ProactiveError, writer: asyncio.Task[None]) -> None:
+        """Tells why, after what was queued, then closes. A client that does not read gets a second for both."""
+        self._metrics.errors.labels(error.code).inc()
+        log.info("connection.closing", session=self._session_id, code=error.code, close_code=CLOSE_CODES[error.code])
+        # Whatever the socket does now, the connection ends: it may have broken, or been closed by the transport.
+        with contextlib.suppress(TimeoutError, WebSocketDisconnect, RuntimeError, OSError):
+            async with asyncio.timeout(TELL_SECONDS):
+                if error.code == "slow_reader":
+                    writer.cancel()
+                else:
+                    await self._events.put(None)
+                    await writer
+                await self._send(self._error(error, fatal=True))
+        with contextlib.suppress(TimeoutError, WebSocketDisconnect, RuntimeError, OSError):
+            async with asyncio.timeout(TELL_SECONDS):
+                await self._socket.close(CLOSE_CODES[error.code], error.code)
+
+    # ---- in
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                await self._room.wait()
+                await self._drain()
+                self._receive(await self._frame())
+        except ProactiveError as error:
+            self.fail(error)
+            await asyncio.Event().wait()  # `serve` ends this task once the client is told
+
+    async def _drain(self) -> None:
+        """Who sends a lot must read its answers first. One event taken is enough; none for long means a client that does not read."""
+        try:
+            async with asyncio.timeout(self._config.stalled_seconds):
+                await self._drained.wait()
+        except TimeoutError:
+            waiting = self._events.qsize()
+            raise FatalError(
+                "slow_reader", f"expected the client to take its events, got {waiting} of them waiting and none taken"
+            ) from None
+
+    async def _next(self) -> MutableMapping[str, Any]:
+        """The next message of the transport. A client that nobody owes an answer must say something from time to time."""
+        loop = asyncio.get_running_loop()
+        self._active_at = loop.time()
+        while True:
+            deadline = self._active_at + self._quota.idle_seconds
+            try:
+                async with asyncio.timeout_at(deadline):
+                    return await self._socket.receive()
+            except TimeoutError:
+                if self._owes:
+                    self._active_at = loop.time()
+                elif deadline >= self._active_at + self._quota.idle_seconds:
+                    raise self._quota.idle() from None
+
+    async def _frame(self) -> str:
+        frame = await self._next()
+        if frame["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(frame.get("code", 1005))
+        text: str | None = frame.get("text")
+        if text is None:
+            raise FatalError("bad_message", "expected a text frame with JSON, got a binary frame: this server takes no audio")
+        size = len(text.encode())
+        self._quota.frame(size)
+        if size > self._config.max_message_bytes:
+            raise FatalError("too_large", f"expected at most {self._config.max_message_bytes} bytes a message, got {size}")
+        return text
+
+    # ---- what the worker owes
+
+    def _owe(self) -> None:
+        """One more message for the worker. Too many without an answer, and the socket is not read until one comes."""
+        self._owes += 1
+        if self._owes >= self._config.max_queued_messages:
+            self._room.clear()
+
+    def _owe_only(self, count: int) -> None:
+        """So many are left: there is room again."""
+        self._owes = count
+        self._active_at = asyncio.get_running_loop().time()
+        self._room.set()
