@@ -1,0 +1,124 @@
+"""Recordings of real sessions: whole, faithful, opt-in, and readable again."""
+
+import asyncio
+import json
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.request import Request, Sampling
+from errors import InvalidValueError
+from server.events import to_request, to_start
+from server.recording import Recording, read_recording
+from tests.server.live import END, START, TEXT, Event, Live, append, neighbour, send, session, until, wait_until
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+
+
+@given(
+    st.builds(
+        Request,
+        task=TEXTS,
+        inputs=st.dictionaries(TEXTS, TEXTS, max_size=2),
+        instruction=st.none() | TEXTS,
+        head=st.just("wait_k"),
+        head_params=st.dictionaries(st.sampled_from(["a", "b"]), st.integers(0, 9) | TEXTS, max_size=2),
+        tier=st.none() | TEXTS,
+        max_lag=st.none() | st.integers(1, 99),
+        stop=st.lists(st.text("ab", min_size=1, max_size=3), max_size=3),
+        rollover=st.booleans(),
+        sampling=st.builds(Sampling, temperature=st.floats(0, 1), top_p=st.floats(0.1, 1), seed=st.integers(0, 99)),
+        decisions=st.booleans(),
+    )
+)
+def test_a_request_is_recorded_as_the_start_that_asks_for_it(request: Request) -> None:
+    assert to_request(to_start(request, "m")) == request
+
+
+def recordings(folder: Path) -> list[Recording]:
+    return sorted(map(read_recording, folder.iterdir()), key=lambda recording: recording.head.at)
+
+
+def test_a_session_is_recorded_as_it_went_over_the_wire(tmp_path: Path) -> None:
+    with Live(record=tmp_path) as live:
+        wait_until(lambda: live.worker.ready)
+        events = asyncio.run(neighbour(live))
+    (file,) = tmp_path.iterdir()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    recording = read_recording(file)
+    assert recording.head.session in file.name
+    assert (recording.head.start.task, recording.head.start.threshold) == ("echo", START["threshold"])
+    sent = [line.client.model_dump(exclude_none=True) for line in recording.lines if line.client is not None]
+    assert sent == [*(append(f"{word} ") for word in TEXT), END]
+    (chosen,) = (line.chosen for line in recording.lines if line.chosen is not None)
+    assert (chosen.model, chosen.head, chosen.threshold) == ("tiny", "entropy", 0.4)
+    got = [line.server.model_dump(exclude={"seq"}) for line in recording.lines if line.server is not None]
+    assert got == events
+    times = [line.at for line in recording.lines]
+    assert times == sorted(times)
+    assert times[0] >= 0
+
+
+def test_updates_decisions_cancels_refusals_and_clients_that_leave_are_recorded_too(tmp_path: Path) -> None:
+    async def act(live: Live) -> None:
+        async with session(live, include=["decision"], head={"name": "fixed_chunk", "n": 1, "r": 1}) as ws:
+            await send(ws, append("dog "), {"type": "session.update", "threshold": 0.5}, {"type": "session.update", "tier": "none"})
+            await until(ws, "error")
+            await send(ws, {"type": "session.cancel"})
+            assert (await until(ws, "done"))[-1]["reason"] == "cancelled"
+            await send(ws, {**START, "task": "sing"})
+            await until(ws, "error")
+            await send(ws, {**START})
+            await until(ws, "session.started")
+
+    with Live(record=tmp_path) as live:
+        wait_until(lambda: live.worker.ready)
+        asyncio.run(act(live))
+        wait_until(lambda: live.engine.free_slots == live.engine.capacity.slots)
+    cancelled, refused, left = recordings(tmp_path)
+    kinds = [line.client.type if line.client else line.server.type if line.server else "-" for line in cancelled.lines]
+    assert {"session.update", "session.updated", "decision", "error", "session.cancel"} < set(kinds)
+    assert kinds[-1] == "done"
+    assert cancelled.head.start.head == to_start(Request("t", head="fixed_chunk", head_params={"n": 1, "r": 1}), None).head
+    (told,) = refused.lines
+    assert told.server is not None
+    assert told.server.type == "error"
+    assert left.lines[-1].left
+
+
+def test_nothing_is_recorded_unless_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with Live() as live:
+        wait_until(lambda: live.worker.ready)
+        asyncio.run(neighbour(live))
+    assert not list(tmp_path.iterdir())
+
+
+def a_file(folder: Path) -> Path:
+    head = {"recording": 1, "session": "ab", "at": "2026-01-01T00:00:00Z", "start": START}
+    lines: list[Event] = [head, {"at": 0.1, "client": append("dog ")}, {"at": 0.2, "client": END}]
+    file = folder / "a.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return file
+
+
+def test_a_line_that_was_cut_off_by_a_crash_is_left_out(tmp_path: Path) -> None:
+    file = a_file(tmp_path)
+    whole = read_recording(file)
+    with file.open("a") as out:
+        out.write('{"at": 0.3, "client": {"type": "source.')
+    assert read_recording(file) == whole
+    assert len(whole.lines) == 2
+
+
+@pytest.mark.parametrize("content", [b"", b"{}\n", b"\xff\n", b"[1]\n", b'{"recording": 2}\n'])
+def test_what_is_no_recording_is_told(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(content)
+    with pytest.raises(InvalidValueError, match="expected a recording at"):
+        read_recording(file)
+    with pytest.raises(InvalidValueError, match="expected a recording at"):
+        read_recording(tmp_path / "none.jsonl")
