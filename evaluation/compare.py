@@ -5,7 +5,7 @@ Knows a Table's numbers; makes none of its own from records.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Protocol, Self
 
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict
@@ -61,6 +61,14 @@ class Area(BaseModel):
     verdict: Verdict
 
 
+class HasRows(Protocol):
+    """What a curve is made of: a Table, or another holder of every number of its policies."""
+
+    def rows(self, label: str) -> Mapping[Key, Rows]:
+        """As Table.rows."""
+        ...
+
+
 @dataclass(frozen=True)
 class Curve:
     """Points joined by straight lines; of several at one latency the first counts. latency, quality: [1 + R, P], rows as `Rows`."""
@@ -69,7 +77,7 @@ class Curve:
     quality: Array
 
     @classmethod
-    def of(cls, table: Table, labels: Sequence[str], metric: str, axis: Key = COVERAGE) -> Self:
+    def of(cls, table: HasRows, labels: Sequence[str], metric: str, axis: Key = COVERAGE) -> Self:
         """The best policy first, so that it counts where two have the same latency. `labels` has at least one."""
         sign = 1 if QUALITY[metric].higher_is_better else -1
         key = ("quality", metric)
@@ -143,13 +151,10 @@ def areas(table: Table, metric: str, axis: Key = COVERAGE) -> list[Area]:
 
 def area(ours: Curve, theirs: Curve, metric: str, name: str, against: str) -> Area:
     """`ours` against `theirs`, two curves on one set of resamples; `name` and `against` are what they are called."""
-    ends = [(curve.latency, np.isnan(curve.latency)) for curve in (ours, theirs)]
-    low = np.maximum(*(np.where(gone, np.inf, x).min(axis=1) for x, gone in ends))
-    high = np.minimum(*(np.where(gone, -np.inf, x).max(axis=1) for x, gone in ends))
-    low, high = (np.where(low < high, end, np.nan) for end in (low, high))
+    low, high = shared_latencies([ours, theirs])
     mean = ours.mean(low, high)
     difference = interval(mean - theirs.mean(low, high))
-    shared = bool(low[0] < high[0])
+    shared = bool(low[0] < high[0])  # not where both are NaN
     return Area(
         curve=name,
         against=against,
@@ -160,6 +165,14 @@ def area(ours: Curve, theirs: Curve, metric: str, name: str, against: str) -> Ar
         difference=difference,
         verdict=verdict(difference, higher_is_better=QUALITY[metric].higher_is_better),
     )
+
+
+def shared_latencies(curves: Sequence[Curve]) -> tuple[Rows, Rows]:
+    """From where to where all of the curves reach, in each resample; NaN where they do not meet."""
+    ends = [(curve.latency, np.isnan(curve.latency)) for curve in curves]
+    low = np.max([np.where(gone, np.inf, x).min(axis=1) for x, gone in ends], axis=0)
+    high = np.min([np.where(gone, -np.inf, x).max(axis=1) for x, gone in ends], axis=0)
+    return np.where(low < high, low, np.nan), np.where(low < high, high, np.nan)
 
 
 def kept(table: Table, label: str, metric: str) -> Interval | None:

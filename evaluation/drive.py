@@ -22,7 +22,7 @@ def fitting_engine(checkpoint: Checkpoint, task: str, examples: Iterable[Example
     longest = 0
     frame = checkpoint.frame
     for example in examples:
-        with _named(example):
+        with naming(example):
             settings = resolve(checkpoint, Policy("full").request(task, example, max_output_tokens=max_output_tokens))
             source = len(settings.prefix) + len(checkpoint.codec.encode(example.source).tokens) + len(frame.source_end)
         longest = max(longest, source + len(frame.header) + settings.rules.max_output_tokens)
@@ -36,7 +36,7 @@ def run(engine: Engine, task: str, jobs: Iterable[Job], *, max_output_tokens: in
     while True:
         while engine.free_slots and (job := next(waiting, None)) is not None:
             policy, example = job
-            with _named(example):
+            with naming(example):
                 session = engine.open(policy.request(task, example, max_output_tokens=max_output_tokens))
             traces[session] = Trace(policy, example)
             for piece in pieces(example.source):
@@ -52,7 +52,7 @@ def run(engine: Engine, task: str, jobs: Iterable[Job], *, max_output_tokens: in
 
 
 @contextmanager
-def _named(example: Example) -> Iterator[None]:
+def naming(example: Example) -> Iterator[None]:
     """Names the item in an error that it causes."""
     try:
         yield

@@ -4,18 +4,18 @@ The full view's own greedy target is forced, so every probe has a right answer w
 knows no policy, no metric and no threshold.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 
-from backbones.backbone import Backbone, ProbeOutputs
+from backbones.backbone import Backbone
 from backbones.layout import SourceRun, TargetRow, Units
 from backbones.loading import Checkpoint
-from backbones.slots import KVSlots, Region
+from backbones.slots import Region
 from engine.request import resolve
-from engine.runner import entropy
-from errors import InvalidValueError
+from evaluation import company
+from evaluation.company import Ask
 from evaluation.policies import Policy
 from tasks import Task
 from tasks.example import Example
@@ -46,8 +46,6 @@ class Limits:
     target_tokens: int = 8
 
 
-# A row to forward, with the run of source before it; what comes back is the row's logits and attention.
-Ask = tuple[list[SourceRun], list[TargetRow]]
 Reduce = Callable[[torch.Tensor], torch.Tensor]
 
 
@@ -76,44 +74,8 @@ def probe_items(
     `backbone` may tap other pairs than the checkpoint's own. Raises InvalidValueError for an item longer than its positions.
     """
     forced = [_Forced(checkpoint, task, number, example, limits, reduce) for number, example in enumerate(examples)]
-    length = max((item.length for item in forced), default=2)
-    if length > backbone.max_positions - backbone.offset:
-        raise InvalidValueError(f"expected items of at most {backbone.max_positions - backbone.offset} tokens, got one of {length}")
-    cache = backbone.slots(count=min(slots, max(len(forced), 1)), length=length)
-    yield from _in_company(backbone, cache, forced)
-
-
-def _in_company(backbone: Backbone, cache: KVSlots, items: Iterable["_Forced"]) -> Iterator[list[Seen]]:
-    waiting = iter(items)
-    running: list[tuple[_Forced, Region, Iterator[Ask]]] = []
-    while True:
-        while cache.free and (item := next(waiting, None)) is not None:
-            region = cache.acquire(item.target_rows)
-            running.append((item, region, item.asks(region)))
-        if not running:
-            return
-        asked = []
-        for item, region, asks in list(running):
-            ask = next(asks, None)
-            if ask is None:
-                cache.release(region)
-                running = [other for other in running if other[0] is not item]
-                yield item.seen
-            else:
-                asked.append((item, ask))
-        runs = [run for _, (source, _) in asked for run in source]
-        rows = [row for _, (_, rows) in asked for row in rows]
-        if rows:
-            out = backbone.forward(cache, runs, rows, each_pair=True)
-            _hand_out(asked, out)
-
-
-def _hand_out(asked: Sequence[tuple["_Forced", Ask]], out: ProbeOutputs) -> None:
-    entropies = entropy(out.logits).tolist()
-    best = out.logits.argmax(dim=-1).tolist()
-    probes = [item for item, (_, rows) in asked if any(row.probe for row in rows)]
-    for place, item in enumerate(probes):
-        item.answer(best[place], entropies[place], out.attention.get(place))
+    for item in company.run(backbone, forced, slots=slots, each_pair=True):
+        yield item.seen
 
 
 class _Forced:

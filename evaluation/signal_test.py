@@ -4,7 +4,7 @@ And the selection of (layer, head) pairs, which asks the same of each pair's pea
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import log
 from random import Random
@@ -45,14 +45,25 @@ class SignalRow:
 
 def rows(seen: Sequence[Seen], clusters: Sequence[str], vocab_size: int, *, seed: int = 0) -> list[SignalRow]:
     """The table of H0. `clusters`: the cluster of each item. Raises InvalidValueError where every probe agrees, or none."""
-    labels = _labels(seen)
-    items = sorted({probe.item for probe in seen})
-    resamples = Resamples([clusters[item] for item in items], seed=seed)
-    cluster_of = dict(zip(items, resamples.cluster, strict=True))
-    of_probe = np.array([cluster_of[probe.item] for probe in seen])
+    return compared(scored(seen, vocab_size, seed=seed), _labels(seen), [probe.item for probe in seen], clusters, seed=seed)
+
+
+def scored(seen: Sequence[Seen], vocab_size: int, *, seed: int = 0) -> dict[str, Array]:
+    """Predictor -> [n]: what it says of each probe, whose attention is [phi]."""
     scores = {name: head_scores(heads.create(head, **params), seen, vocab_size) for name, (head, params) in SCORED.items()}
     scores[SHUFFLED] = head_scores(heads.create("attention"), shuffled(seen, seed), vocab_size)
     scores[PHI] = np.array([probe.phi for probe in seen], dtype=float)
+    return scores
+
+
+def compared(
+    scores: Mapping[str, Array], labels: auc.Labels, of_item: Sequence[int], clusters: Sequence[str], *, seed: int = 0
+) -> list[SignalRow]:
+    """Each predictor's area and that minus phi's. `of_item`: [n] the item of each probe, a place in `clusters`."""
+    items = sorted(set(of_item))
+    resamples = Resamples([clusters[item] for item in items], seed=seed)
+    cluster_of = dict(zip(items, resamples.cluster, strict=True))
+    of_probe = np.array([cluster_of[item] for item in of_item])
     found = {name: auc.pairs(values, labels, of_probe) for name, values in scores.items()}
     return [SignalRow(name, auc.interval(pairs, resamples), auc.difference(pairs, found[PHI], resamples)) for name, pairs in found.items()]
 

@@ -1,0 +1,59 @@
+"""The points of a part: thresholds that are chosen on development data, the checkpoint's tiers, baselines. No test item is looked at.
+
+Knows no file and no verdict.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from backbones.loading import Checkpoint
+from claims.parts import Aim, Part
+from claims.results import Point
+from evaluation.calibration import Target, invert, latency
+from evaluation.evaluate import Progress, first_thresholds
+from evaluation.policies import Policy, baselines
+from evaluation.record import Record
+from evaluation.shared_probes import OnSharedProbes
+from tasks.example import Example
+
+GRID = 40  # thresholds of a head that are tried on development data
+
+
+def points(part: Part, checkpoint: Checkpoint, dev: Sequence[Example], test: Sequence[Example], progress: Progress) -> list[Point]:
+    """All points of a part. `test` says only how long its longest source is, beyond which no wait-k goes."""
+    found = _aimed(part, checkpoint, dev, progress) if part.aims else []
+    found += [point for head in part.tiers for point in _tiers(checkpoint, part.task, head)]
+    return found + [Point(curve=policy.name, threshold=policy.threshold) for policy in baselines(part.baselines, test)]
+
+
+def _aimed(part: Part, checkpoint: Checkpoint, dev: Sequence[Example], progress: Progress) -> list[Point]:
+    backend = OnSharedProbes(checkpoint, part.task)
+    grids = {head: [round(value, 6) for value in first_thresholds(head, dev, backend, GRID, progress)] for head in part.heads}
+    policies = [Policy(head, threshold) for head, grid in grids.items() for threshold in grid]
+    policies += list({aim.of.label: aim.of for aim in part.aims if aim.of}.values())
+    runs: dict[str, list[Record]] = defaultdict(list)
+    jobs = [(policy, example) for example in dev for policy in policies if policy.suits(example)]
+    progress.stage("development items under every threshold", len(jobs))
+    for record in backend.run(jobs):
+        runs[record.policy].append(record.model_copy(update={"decisions": ()}))
+        progress.advance()
+    return [
+        _point(head, aim, {threshold: runs[Policy(head, threshold).label] for threshold in grid}, runs)
+        for head, grid in grids.items()
+        for aim in part.aims
+    ]
+
+
+def _point(head: str, aim: Aim, curve: dict[float, list[Record]], runs: dict[str, list[Record]]) -> Point:
+    target = aim.plus + (latency(runs[aim.of.label], aim.metric) if aim.of else 0.0)
+    threshold = round(invert(curve, Target(aim.purpose, aim.metric, target)), 6)
+    return Point(curve=head, threshold=threshold, purpose=aim.purpose, metric=aim.metric, target=round(target, 4))
+
+
+def _tiers(checkpoint: Checkpoint, task: str, head: str) -> list[Point]:
+    """The calibrated ones, whose thresholds development data gave."""
+    return [
+        Point(curve=head, tier=name, purpose="tier", metric=tier.metric, target=tier.target)
+        for name, tier in checkpoint.tiers.get(task, {}).get(head, {}).items()
+        if tier.calibrated
+    ]

@@ -1,0 +1,51 @@
+"""H2: in translation the entropy head is better than wait-k at equal lag. Knows one part's file."""
+
+from collections.abc import Mapping
+
+from claims import prose
+from claims.claim import Claim, Finding, Grid, judged
+from claims.figures import LATENCY_KEYS, Figures
+from claims.results import Point, Result
+from evaluation.bootstrap import Interval
+from evaluation.compare import verdict
+from evaluation.table import interval
+from evaluation.tables import number
+
+PART = "h2-translate"
+POINTS = ("wait-3", "wait-5", "wait-7")
+LAAL = LATENCY_KEYS["LAAL"]
+
+
+def judge(results: Mapping[str, Result]) -> Claim:
+    """One finding a point."""
+    figures = Figures(results[PART]) if PART in results else None
+    findings = []
+    for purpose in POINTS:
+        found = _against(figures, figures.points("entropy", purpose)[0]) if figures else None
+        told = number(found, 1, signed=True) if found else ""
+        findings.append(Finding(f"as fast as {purpose}: better than wait-k at equal LAAL", found.low > 0 if found else None, told))
+    return Claim("H2", "Certain beats steady", prose.H2, findings, [_points(figures), _curve(figures)] if figures else [], least=2)
+
+
+def _against(figures: Figures, point: Point) -> Interval:
+    metric, rows = figures.metrics[0], figures.rows(point.policy.label)
+    return interval(rows["quality", metric] - figures.curve("wait_k", metric, LAAL).at(rows[LAAL]))
+
+
+def _points(figures: Figures) -> Grid:
+    metric = figures.metrics[0]
+    rows: list[tuple[str, ...]] = [("head", "chosen to be as fast as", "threshold", "LAAL", metric, "minus wait-k at equal LAAL")]
+    for point in (point for head in ("entropy", "attention") for point in figures.points(head)):
+        label, against = point.policy.label, _against(figures, point)
+        cells = (number(figures.figure(label, LAAL), 2), number(figures.figure(label, ("quality", metric)), 1))
+        rows.append((point.curve, point.purpose, f"{point.threshold:g}", *cells, judged(against, verdict(against))))
+    return Grid(f"{len(figures.items):,} sources of at least 10 words ({figures.header.model})", rows)
+
+
+def _curve(figures: Figures) -> Grid:
+    metric = figures.metrics[0]
+    rows = [
+        (label, number(figures.figure(label, LAAL), 2), number(figures.figure(label, ("quality", metric)), 1))
+        for label in (point.policy.label for name in ("wait_k", "full") for point in figures.points(name))
+    ]
+    return Grid("the baselines", [("policy", "LAAL", metric), *rows])

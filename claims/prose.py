@@ -1,0 +1,47 @@
+"""What is asked by each claim, and how it is judged, in words. Knows no number that is computed."""
+
+H0 = """\
+Every head's score predicts, at prefixes of the test items, that the model's next token is the one that it writes when it sees the
+whole source. Measured by the area under the ROC curve, 0.5 being chance; what must be beaten is a predictor that knows only how
+much was read (phi alone). `attention, focus` is the attention head's other score, `align_att` a baseline, and shuffled attention is
+that of another item at equal phi: what is left of the signal when it comes from elsewhere. The claim is of the heads entropy,
+attention and mass, on every task."""
+
+H1 = """\
+Entropy and attention each keep at least 97% of the full view's quality while they read, on average, at most 0.07 of the source more
+than the oracle (needle QA), or at most 0.85 of it (SQuAD); and each is better than fixed fraction at equal RCO. The full view is that
+of the *plain* checkpoint, trained for as many steps without stream views; the share of the checkpoint's own full view stands beside
+it. Thresholds were chosen on development data, for an RCO 0.02 (needle QA) or 0.03 (SQuAD) below what is allowed, and not touched
+again. A share of quality must have its lower bound above, an RCO its upper bound below what is asked. Fixed fraction, which is told
+the length of the source, is run at 16 fractions; its quality at a head's RCO is read off between the two nearest, in every resample.
+The oracle stops where the evidence ends. Wait-k is reported beside them."""
+
+H2 = """\
+On sources of at least 10 words the entropy head translates better than wait-k at equal LAAL, at two of three points at least. The
+three thresholds were chosen on development data so that the head has the LAAL that wait-3, wait-5 and wait-7 have there. On the
+test data wait-k's quality at the head's LAAL is read off its curve between the two nearest k, in every resample; the full view is
+the curve's last point. LAAL is in source words, a target word at a time, as SimulEval's. The attention head is reported beside it."""
+
+H3 = """\
+One checkpoint serves three latency tiers: thresholds from its `tiers.json`, calibrated on development data. On test data each is within
+0.03 of its target RCO (or 0.4 words of lag), and quality does not fall from a tier to the next slower one. Equal qualities differ in
+any sample, so a step may lose 1 point at its lower bound; from the fastest to the slowest quality must rise."""
+
+H4 = """\
+Each loss brings something: more area under quality with MSLM than without any, with SPSD than without any, and with both than with
+either. All runs of a task have the same data, seeds, steps and items a step; only the loss or the read budget differs. Translation:
+a model of 2.2M parameters from nothing. Answering: adapters on SmolLM2-135M, judged on needle QA and SQuAD, half each. The entropy
+head is run at ten thresholds, the same for all, and the full view is the last point of every curve. Area is the mean quality over
+the latencies that all runs of the task reach, LAAL in translation and RCO in answering; it needs no threshold to be chosen.
+Intervals are over items and seeds: every resample draws items, and seeds, the same ones for both sides. With two seeds such an
+interval says little about how much seeds differ. Budgets and lambdas stand beside the claim."""
+
+INTRODUCTION = """\
+# The claims
+
+What the paper claims, asked of the checkpoints that are shipped, on test data that neither training nor calibration has seen. This
+page is rendered by `make claims` from the numbers of every item in `claims/results/`, and every verdict is computed: nobody writes
+one by hand. A claim *holds* if the interval of everything that it asks for carries it; what an interval does not carry is *not
+shown*, whichever way it leans; what has no results is *not run*. Behind a number is its 95% interval from 2,000 bootstrap resamples
+of whole passages, the same for everything that is compared ([evaluation.md](evaluation.md) says how latency and quality are
+measured). `make claims-run` and `make ablation` make the results anew."""
