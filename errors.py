@@ -70,6 +70,14 @@ class NoCapacityError(ProactiveError):
         self.retry_after = retry_after
 
 
+class LimitError(ProactiveError):
+    """A caller is over one of its limits, or the server over its own. `retry_after` is in seconds, where waiting helps."""
+
+    def __init__(self, code: str, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.code, self.retry_after = code, retry_after
+
+
 class BadStateError(ProactiveError):
     """The message is valid but not allowed now, such as source after `source.end`."""
 

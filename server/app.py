@@ -1,62 +1,99 @@
 """The FastAPI application: `/v1/stream`, `/v1/models`, health and metrics. Wires the parts together and holds no logic of its own."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI, Response, WebSocket
+from fastapi import FastAPI, Request, Response, WebSocket
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from engine.engine import Engine
 from heads import known
-from server import simuleval, wire
+from server import pages, realtime, simuleval, wire
+from server.auth import Guard
 from server.config import ServerConfig
-from server.connection import Connection, FatalError
+from server.connection import Connection
+from server.duplex import Duplex, FatalError
+from server.gate import Gate
+from server.limits import Limits
 from server.metrics import Metrics
+from server.recording import Recorder
+from server.spool import Spool
+from server.timing import Timings
 from server.worker import Loader, Worker, load_checkpoint
 
 
 def create_app(config: ServerConfig, loader: Loader = load_checkpoint) -> FastAPI:
     """The application; its worker starts and stops with the lifespan.
 
+    Raises InvalidValueError for a file of keys that cannot be read.
     `app.state.worker` is there for the process and for tests; `await app.state.leave()` tells every client and closes its connection.
     """
     metrics = Metrics()
     worker = Worker(config, metrics, loader)
+    worker.watches.append(Timings(metrics).watch)
+    metrics.ready.set_function(lambda: worker.ready)
+    spool = None if config.record is None else Spool(config.record, config.record_limit, metrics)
+    if spool is not None:
+        worker.watches.append(Recorder(spool).watch)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        worker.start()
-        try:
-            yield
-        finally:
-            worker.stop()
+        with contextlib.nullcontext() if spool is None else spool:
+            worker.start()
+            try:
+                yield
+            finally:
+                worker.stop()
 
     app = FastAPI(title="ProactiveLLM", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.state.worker = worker
+    _guard(app, config, metrics)
     _mount_stream(app, config, worker, metrics)
     _mount_pages(app, worker, metrics)
     if config.simuleval is not None:
         simuleval.mount(app, config.simuleval, worker, config, metrics)
+    pages.mount(app)  # last: SimulEval's `GET /` goes before the page's
     return app
 
 
-def _mount_stream(app: FastAPI, config: ServerConfig, worker: Worker, metrics: Metrics) -> None:
-    connections: dict[Connection, asyncio.Task[None]] = {}
+def _guard(app: FastAPI, config: ServerConfig, metrics: Metrics) -> None:
+    """The gate before every route, and the one route of its own: a browser token for who has a key."""
+    guard = Guard(config)
+    app.add_middleware(Gate, guard, Limits(config, metrics), metrics, config.max_connections)
+    if config.allow_origin:  # outside the gate: a browser asks whether it may ask, without a key
+        app.add_middleware(CORSMiddleware, allow_origins=config.allow_origin, allow_headers=["Authorization", "X-API-Key"])
+    if not guard.has_keys:
+        return
 
-    @app.websocket("/v1/stream")
-    async def stream(socket: WebSocket) -> None:
-        offered = socket.scope.get("subprotocols", [])
-        await socket.accept(subprotocol=wire.SUBPROTOCOL if wire.SUBPROTOCOL in offered else None)
-        connection = Connection(socket, worker, config, metrics)
+    @app.post("/v1/tokens")
+    async def tokens(request: Request) -> JSONResponse:
+        told = {"token": guard.issue(request.state.caller), "expires_in": config.token_seconds}
+        return JSONResponse(told, headers={"Cache-Control": "no-store"})
+
+
+def _mount_stream(app: FastAPI, config: ServerConfig, worker: Worker, metrics: Metrics) -> None:
+    connections: dict[Duplex, asyncio.Task[None]] = {}
+
+    async def serve(connection: Duplex) -> None:
         with metrics.connections.track_inprogress():
             connections[connection] = serving = asyncio.create_task(connection.serve())
             try:
                 await serving
             finally:
                 del connections[connection]
+
+    @app.websocket("/v1/stream")
+    async def stream(socket: WebSocket) -> None:
+        offered = socket.scope.get("subprotocols", [])
+        await socket.accept(subprotocol=wire.SUBPROTOCOL if wire.SUBPROTOCOL in offered else None)
+        await serve(Connection(socket, worker, config, metrics))
+
+    realtime.mount(app, worker, config, metrics, serve)
 
     async def leave() -> None:
         for connection in connections:
@@ -104,6 +141,7 @@ def describe(name: str, engine: Engine) -> dict[str, Any]:
                 },
                 "default_head": spec.default_head,
                 "default_tier": spec.default_tier,
+                "rollover": spec.may_roll_over,
                 "tiers": {
                     head: {tier: value.model_dump() for tier, value in tiers.items()}
                     for head, tiers in checkpoint.tiers.get(task, {}).items()

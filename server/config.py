@@ -9,11 +9,12 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, FilePath, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_core import from_json
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from errors import InvalidValueError
+from server.logs import LogFormat
 from server.wire import SessionStart
 
 DEFAULT_MODEL = "checkpoints/smollm2"
@@ -29,13 +30,20 @@ def parse_bytes(value: str | int) -> int:
 
 
 def _models(value: object) -> object:
-    """An environment variable holds several models with commas between them."""
+    """An environment variable holds several values with commas between them."""
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
 
 def _some(value: list[str]) -> list[str]:
     if not all(value) or not value:
         raise ValueError("expected at least one model")
+    return value
+
+
+def _origins(value: list[str]) -> list[str]:
+    for origin in value:
+        if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/\s]+", origin):
+            raise ValueError(f"expected origins as browsers send them, such as https://app.example.org, or *; got {origin[:80]!r}")
     return value
 
 
@@ -60,9 +68,21 @@ class ServerConfig(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="PROACTIVELLM_", extra="forbid", frozen=True)
 
     model: Annotated[list[str], NoDecode, BeforeValidator(_models), AfterValidator(_some)] = [DEFAULT_MODEL]
+    adapter: str | None = Field(default=None, description="a folder with a LoRA for the one model, as peft writes it")
+    merge_adapter: bool = Field(default=True, description="add adapters to the weights; false: compute them beside, which is slower")
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
     insecure: bool = Field(default=False, description="allow an address beyond loopback although there are no keys")
+    api_keys_file: FilePath | None = Field(default=None, description="TOML file of keys, as `proactivellm make-key` writes it")
+    token_secret: SecretStr | None = Field(
+        default=None, min_length=32, description="signs browser tokens; needed where several servers are to take each other's"
+    )
+    token_seconds: int = Field(default=300, gt=0, le=3600, description="how long a browser token may be used to connect")
+    allow_origin: Annotated[list[str], NoDecode, BeforeValidator(_models), AfterValidator(_origins)] = Field(
+        default=[], description="origins of pages that may connect, beside the server's own"
+    )
+    ssl_keyfile: FilePath | None = None
+    ssl_certfile: FilePath | None = None
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: str = "cpu"
     threads: int | None = Field(default=None, ge=1, description="torch threads; default: torch's own choice")
@@ -77,11 +97,37 @@ class ServerConfig(BaseSettings):
     )
     send_buffer: int = Field(default=256 << 10, ge=4096, description="bytes of the kernel's send buffer for one socket")
     idle_seconds: float = Field(default=300.0, gt=0, description="a connection that sends nothing for so long is closed")
+    session_seconds: float = Field(default=3600.0, gt=0, description="a session that runs for longer is closed")
+    max_source_bytes: int = Field(default=1 << 20, ge=1, description="source of one session, in bytes of UTF-8")
+    max_connections: int = Field(default=1024, ge=1, description="websockets of the server")
+    max_sessions: int | None = Field(default=None, ge=1, description="sessions of the server; default: as many as there are slots")
+    max_frames_per_second: float | None = Field(default=None, gt=0, description="of all connections together")
+    max_bytes_per_second: float | None = Field(default=None, gt=0, description="of all connections together")
+    key_max_sessions: int | None = Field(default=None, ge=1, description="sessions of one key")
+    key_max_frames_per_second: float | None = Field(default=1000.0, gt=0, description="of all connections of one key")
+    key_max_bytes_per_second: float | None = Field(default=float(8 << 20), gt=0, description="of all connections of one key")
+    burst_seconds: float = Field(default=10.0, ge=0, description="so many seconds' worth of frames and bytes may come at once")
     canary_seconds: float = Field(default=2.0, gt=0, description="an idle model is tried that often; /readyz allows five times that")
+    log_content: bool = Field(default=False, description="log what is streamed, source and target")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: LogFormat = Field(default="auto", description="json, text, or auto: text on a terminal, JSON elsewhere")
+    record: Path | None = Field(default=None, description="folder for recordings of sessions: they hold the source and the target")
+    record_limit: Annotated[int, BeforeValidator(parse_bytes)] = Field(
+        default=1 << 30, ge=1 << 20, description="bytes that recordings may take; the oldest are deleted"
+    )
     simuleval: Annotated[SessionStart | None, NoDecode, BeforeValidator(_start)] = Field(
         default=None, description="SimulEval's remote evaluation, over loopback only: a task, or a session.start as JSON"
     )
+
+    @field_validator("adapter")
+    @classmethod
+    def _for_one_model(cls, value: str | None, info: ValidationInfo) -> str | None:
+        models = info.data.get("model", ())
+        if value is not None and len(models) != 1:
+            raise ValueError(
+                f"expected one model beside it, got {len(models)}; a folder with an adapter and its backbone is a model by itself"
+            )
+        return value
 
     @field_validator("simuleval")
     @classmethod
@@ -90,6 +136,14 @@ class ServerConfig(BaseSettings):
         if value is not None and not is_loopback(host):
             raise ValueError(f"expected a loopback host beside it, got {host!r}: its one session is for one client on this machine")
         return value
+
+    @model_validator(mode="after")
+    def _agree(self) -> "ServerConfig":
+        if (self.ssl_keyfile is None) != (self.ssl_certfile is None):
+            raise ValueError("expected ssl_keyfile and ssl_certfile, got one of them")
+        if self.simuleval is not None and self.api_keys_file is not None:
+            raise ValueError("expected no api_keys_file beside simuleval: SimulEval can send no key")
+        return self
 
     @classmethod
     def settings_customise_sources(

@@ -5,14 +5,21 @@ from dataclasses import asdict
 
 from engine import actions
 from engine.request import Request, Sampling
-from errors import NoCapacityError, ProactiveError
+from errors import LimitError, NoCapacityError, ProactiveError
 from server import wire
 
 # Errors that end the connection, by code: their close codes (clients/protocol.md has the table with what to do).
 CLOSE_CODES: Mapping[str, int] = {
     "bad_message": 4400,
+    "not_authorised": 4401,
+    "origin_not_allowed": 4401,
+    "forbidden": 4401,
     "idle": 4408,
+    "session_too_long": 4408,
     "too_large": 4413,
+    "source_too_long": 4413,
+    "too_fast": 4429,
+    "too_many_sessions": 4429,
     "slow_reader": 4430,
     "no_capacity": 1013,
     "not_ready": 1013,
@@ -41,6 +48,28 @@ def to_request(start: wire.SessionStart) -> Request:
         stop=start.stop,
         sampling=Sampling(**start.sampling.model_dump()),
         decisions="decision" in start.include,
+        rollover=start.rollover,
+    )
+
+
+def to_start(request: Request, model: str | None) -> wire.SessionStart:
+    """The `session.start` that asks for it: the inverse of `to_request`."""
+    head = wire.HeadSpec(name=request.head, **request.head_params) if request.head is not None and request.head_params else request.head
+    return wire.SessionStart(
+        type="session.start",
+        task=request.task,
+        model=model,
+        inputs=dict(request.inputs),
+        instruction=request.instruction,
+        head=head,
+        tier=request.tier,
+        threshold=request.threshold,
+        max_lag=request.max_lag,
+        max_output_tokens=request.max_output_tokens,
+        stop=list(request.stop),
+        sampling=wire.Sampling(**asdict(request.sampling)),
+        include=["decision"] if request.decisions else [],
+        rollover=request.rollover,
     )
 
 
@@ -65,5 +94,5 @@ def to_wire(event: actions.Event, seq: int) -> wire.ServerEvent:
 def to_error(error: ProactiveError, seq: int, *, n: int | None = None, fatal: bool | None = None) -> wire.Error:
     """An error event; whether it is fatal follows from its code unless `fatal` says so."""
     fatal = error.code in CLOSE_CODES if fatal is None else fatal
-    retry = error.retry_after if isinstance(error, NoCapacityError) else None
+    retry = error.retry_after if isinstance(error, LimitError | NoCapacityError) else None
     return wire.Error(seq=seq, code=error.code, message=error.message, param=error.param, n=n or None, fatal=fatal, retry_after=retry)

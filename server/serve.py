@@ -1,8 +1,6 @@
 """Runs the application in a process: the socket, uvicorn, logs, exit codes. Knows no protocol."""
 
-import logging
 import socket
-import sys
 
 import structlog
 import torch
@@ -12,6 +10,8 @@ from fastapi import FastAPI
 from errors import InvalidValueError, ProactiveError
 from server.app import create_app
 from server.config import ServerConfig, is_loopback
+from server.logs import configure_logs
+from server.transport import BoundedWebSocket
 
 # Of the transport: a larger frame is closed with 1009 before it is read. One of ours between the two limits is told why.
 HARD_FRAME_LIMIT = 1 << 20
@@ -20,19 +20,22 @@ HARD_FRAME_LIMIT = 1 << 20
 def serve(config: ServerConfig) -> int:
     """Serves until told to stop. Returns the exit code: 1 if the models could not be loaded or the device's thread died.
 
-    Raises InvalidValueError for an address beyond loopback without `insecure`, one that cannot be bound, or a device that is not there;
+    Raises InvalidValueError for an address beyond loopback without keys or `insecure`, one that cannot be bound, a certificate or file of
+    keys that cannot be read, or a device that is not there;
     and what loading the models raised, if that was foreseen.
     """
-    if not config.insecure and not is_loopback(config.host):
+    if not config.insecure and not is_loopback(config.host) and config.api_keys_file is None:
         raise InvalidValueError(
-            f"expected a loopback address such as 127.0.0.1, got {config.host!r}: anybody who reaches it could use the server, as "
-            "there are no keys yet; --insecure allows it",
+            f"expected --api-keys-file for an address beyond loopback, got {config.host!r} without: anybody who reaches it could use the "
+            "server; --insecure allows it",
             param="host",
         )
     check_device(config.device)
-    configure_logs(config.log_level)
+    configure_logs(config.log_level, config.log_format)
+    if config.api_keys_file is not None and config.ssl_certfile is None and not is_loopback(config.host):
+        structlog.get_logger().warning("server.no_tls", why="keys come in clear text unless something before this server ends TLS")
     app = create_app(config)
-    server = Server(uvicorn_config(app, config))
+    server = Server(_loaded(uvicorn_config(app, config)))
     worker = app.state.worker
 
     def stop() -> None:
@@ -43,6 +46,15 @@ def serve(config: ServerConfig) -> int:
     if isinstance(worker.failed, ProactiveError):
         raise worker.failed
     return 1 if worker.failed is not None else 0
+
+
+def _loaded(settings: uvicorn.Config) -> uvicorn.Config:
+    """Reads what uvicorn reads from files, here where it can be told in one line."""
+    try:
+        settings.load()
+    except OSError as error:  # ssl's errors are some
+        raise InvalidValueError(f"expected a certificate and its key in PEM: {error}", param="ssl_certfile") from None
+    return settings
 
 
 def check_device(name: str) -> None:
@@ -73,12 +85,14 @@ def uvicorn_config(app: FastAPI, config: ServerConfig) -> uvicorn.Config:
     """uvicorn's settings: no compression (short frames, and a bomb's best friend), our logs, a short queue."""
     return uvicorn.Config(
         app,
-        ws="websockets-sansio",
+        ws=BoundedWebSocket,
         ws_max_size=max(HARD_FRAME_LIMIT, 2 * config.max_message_bytes),
         ws_per_message_deflate=False,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=5,
+        ssl_keyfile=config.ssl_keyfile,
+        ssl_certfile=config.ssl_certfile,
     )
 
 
@@ -95,22 +109,6 @@ def bind(config: ServerConfig) -> socket.socket:
         raise InvalidValueError(f"expected to bind {config.host}:{config.port}: {error.strerror}", param="port") from error
     listening.listen(512)
     host, port = listening.getsockname()[:2]
-    structlog.get_logger().info("server.listening", url=f"ws://{f'[{host}]' if ':' in host else host}:{port}/v1/stream")
+    scheme = "ws" if config.ssl_certfile is None else "wss"
+    structlog.get_logger().info("server.listening", url=f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/v1/stream")
     return listening
-
-
-def configure_logs(level: str) -> None:
-    """Structured lines on standard error: JSON, or coloured text on a terminal. Never any stream content."""
-    number = logging.getLevelNamesMapping()[level.upper()]
-    logging.basicConfig(level=max(number, logging.WARNING))
-    render = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            render,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )

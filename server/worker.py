@@ -10,65 +10,28 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import structlog
 import torch
 
 from backbones.loading import Checkpoint, load
 from engine.actions import Done, Event, Message, Read, Update, Write
-from engine.engine import Engine, EngineConfig
+from engine.engine import Engine, EngineConfig, Tick
 from engine.request import Request, threshold
 from engine.session import Session
 from errors import BadStateError, ProactiveError, UnknownNameError
 from server.config import ServerConfig
-from server.metrics import Metrics
+from server.handle import Cancel, Crashed, Handle, Opened, Outcome, Refused, Retune, Watch
+from server.metrics import Metrics, head_label
 
+__all__ = ["Crashed", "Handle", "Loader", "Opened", "Outcome", "Refused", "Worker", "load_checkpoint"]
 log = structlog.get_logger()
 Loader = Callable[[str, ServerConfig], Checkpoint]
 
 
-@dataclass(frozen=True)
-class Opened:
-    """The answer to `open`: the session holds a slot. `source_capacity` is in tokens of the stream."""
-
-    model: str
-    head: str
-    threshold: float
-    source_capacity: int
-    max_output_tokens: int
-
-
-@dataclass(frozen=True)
-class Refused:
-    """The answer to `open` or `update`: no."""
-
-    error: ProactiveError
-
-
-@dataclass(frozen=True)
-class Crashed:
-    """The thread is gone and every session with it."""
-
-    error: ProactiveError
-
-
-Outcome = Opened | Refused | Crashed | Event
-Sink = Callable[[Outcome], None]
-
-
 def load_checkpoint(reference: str, config: ServerConfig) -> Checkpoint:
     """The default loader."""
-    return load(reference, dtype=config.dtype, device=config.device)
-
-
-class Handle:
-    """One session as the event loop sees it. `sink` is called in the loop, in order."""
-
-    def __init__(self, sink: Sink) -> None:
-        self.sink = sink
-        self.engine: Engine | None = None  # the worker's
-        self.session: Session | None = None  # the worker's
+    return load(reference, dtype=config.dtype, device=config.device, adapter=config.adapter, merge_adapter=config.merge_adapter)
 
 
 class Worker:
@@ -79,6 +42,7 @@ class Worker:
         self.engines: dict[str, Engine] = {}
         self.failed: BaseException | None = None
         self.on_failure: Callable[[], None] = lambda: None
+        self.watches: list[Watch] = []  # each makes a watcher of every session
         self._loaded = False
         self._last_tick = 0.0
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -114,22 +78,27 @@ class Worker:
 
     def open(self, handle: Handle, model: str | None, request: Request) -> None:
         """Asks for a session; answered by Opened or Refused, then by its events."""
+        handle.watchers = [watch(handle, model, request) for watch in self.watches]
         self._commands.put(lambda: self._open(handle, model, request))
 
     def send(self, handle: Handle, message: Message) -> None:
         """Queues a message for the session."""
+        handle.tell(message)
         self._commands.put(lambda: self._on_session(handle, lambda session: session.send(message)))
 
     def update(self, handle: Handle, tier: str | None, value: float | None) -> None:
         """Queues a new tier or threshold; answered by Updated or Refused."""
+        handle.tell(Retune(tier, value))
         self._commands.put(lambda: self._on_session(handle, lambda session: self._update(handle, session, tier, value)))
 
     def cancel(self, handle: Handle) -> None:
         """Ends the session; answered by `Done`, unless it was done before."""
+        handle.tell(Cancel())
         self._commands.put(lambda: self._on_session(handle, Session.cancel))
 
     def close(self, handle: Handle) -> None:
         """The client is gone: frees the slot, answers nothing."""
+        handle.leave()
         self._commands.put(lambda: self._close(handle))
 
     # ---- the device's thread
@@ -195,8 +164,8 @@ class Worker:
             if engine.busy:
                 started = time.monotonic()
                 events = engine.step()
-                self._metrics.ticks.labels(name).observe(time.monotonic() - started)
                 self._last_tick = time.monotonic()
+                self._count_tick(name, engine.last_tick, self._last_tick - started)
             else:
                 events = engine.emit()
             for session, event in events:
@@ -209,6 +178,13 @@ class Worker:
             for engine in self.engines.values():
                 engine.runner.canary()
             self._last_tick = time.monotonic()
+
+    def _count_tick(self, model: str, tick: Tick, seconds: float) -> None:
+        self._metrics.ticks.labels(model).observe(seconds)
+        self._metrics.tick_sessions.labels(model).observe(tick.sessions)
+        self._metrics.tick_tokens.labels(model).observe(tick.tokens)
+        for (head, verdict), count in tick.decisions.items():
+            self._metrics.decisions.labels(model, head_label(head), verdict).inc(count)
 
     def _count(self, model: str, event: Event) -> None:
         if isinstance(event, Write):
@@ -286,4 +262,4 @@ class Worker:
 
 def _hand_out(outbox: Sequence[tuple[Handle, Outcome]]) -> None:
     for handle, outcome in outbox:
-        handle.sink(outcome)
+        handle.deliver(outcome)

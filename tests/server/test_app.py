@@ -63,7 +63,7 @@ def test_metrics_count_what_happened(live: Live) -> None:
 
 
 def test_no_page_of_ours_lists_the_api_and_other_paths_are_404(live: Live) -> None:
-    assert [get(live, path)[0] for path in ("/docs", "/openapi.json", "/")] == [404, 404, 404]
+    assert [get(live, path)[0] for path in ("/docs", "/openapi.json", "/elsewhere")] == [404, 404, 404]
 
 
 def test_before_the_model_is_loaded_the_process_is_healthy_and_a_session_is_told_to_come_back() -> None:

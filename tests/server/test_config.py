@@ -68,3 +68,27 @@ def test_loopback(host: str) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.org", "localhost.example.org", ""])  # noqa: S104
 def test_beyond_loopback(host: str) -> None:
     assert not is_loopback(host)
+
+
+def test_origins_files_and_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROACTIVELLM_ALLOW_ORIGIN", "https://a.example, http://localhost:3000")
+    assert read_config().allow_origin == ["https://a.example", "http://localhost:3000"]
+    for origin in ("a.example", "https://a.example/", "https://", "https://a b"):
+        with pytest.raises(ValidationError, match="expected origins as browsers send them"):
+            read_config(allow_origin=[origin])
+    with pytest.raises(ValidationError, match="api_keys_file"):
+        read_config(api_keys_file=tmp_path / "none.toml")
+    with pytest.raises(ValidationError, match="token_secret"):
+        read_config(token_secret="short")  # noqa: S106 (refused)
+
+
+def test_settings_that_exclude_each_other_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for flags, why in (
+        ({"ssl_keyfile": file}, "expected ssl_keyfile and ssl_certfile, got one of them"),
+        ({"ssl_certfile": file}, "expected ssl_keyfile and ssl_certfile, got one of them"),
+        ({"api_keys_file": file, "simuleval": "words"}, "SimulEval can send no key"),
+    ):
+        with pytest.raises(ValidationError, match=why):
+            read_config(**flags)

@@ -1,7 +1,16 @@
 """Client of the ProactiveLLM server: `connect` is the asyncio one, `proactivellm_client.sync.connect` the blocking one."""
 
 from proactivellm_client.aio import Client, Session, connect
-from proactivellm_client.errors import ClientError, ClosedError, ConnectError, NoCapacityError, ProtocolError, ServerError, UnsendableError
+from proactivellm_client.errors import (
+    ClientError,
+    ClosedError,
+    ConnectError,
+    NoCapacityError,
+    NotAuthorisedError,
+    ProtocolError,
+    ServerError,
+    UnsendableError,
+)
 from proactivellm_client.events import (
     Decision,
     Done,
@@ -28,6 +37,7 @@ __all__ = [
     "Event",
     "Limits",
     "NoCapacityError",
+    "NotAuthorisedError",
     "Pong",
     "ProtocolError",
     "Read",

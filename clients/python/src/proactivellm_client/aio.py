@@ -15,22 +15,24 @@ from websockets.typing import Subprotocol
 
 from proactivellm_client.errors import ClientError, ClosedError, ConnectError, ProtocolError
 from proactivellm_client.events import Done, Error, Event, Pong, Read, SessionStarted, UnknownEvent, Write
-from proactivellm_client.protocol import OPENING, SUBPROTOCOL, Options, Protocol, is_for_iteration, websocket_url
+from proactivellm_client.opening import connect_error, socket_options
+from proactivellm_client.protocol import SUBPROTOCOL, Options, Protocol, is_for_iteration, websocket_url
 
 
-def connect(url: str, **options: Any) -> "Client":
+def connect(url: str, *, api_key: str | None = None, **options: Any) -> "Client":
     """A client of the server at `url` (`ws://host:port`; `http` and a missing path are understood). Connects when it is entered.
 
-    `options` go to `websockets.asyncio.client.connect`.
+    `api_key`: a key or browser token; without it $PROACTIVELLM_API_KEY is taken, and "" sends none. `options` go to
+    `websockets.asyncio.client.connect`. Raises ProtocolError for what is no URL or no key.
     """
-    return Client(url, **options)
+    return Client(url, api_key=api_key, **options)
 
 
 class Client:
     """One connection. `async with connect(url) as client` keeps it for several sessions, one after the other."""
 
-    def __init__(self, url: str, **options: Any) -> None:
-        self._url, self._options = websocket_url(url), options
+    def __init__(self, url: str, *, api_key: str | None = None, **options: Any) -> None:
+        self._url, self._options = websocket_url(url), socket_options(options, api_key)
         self._socket: ClientConnection | None = None
         self._pings = 0
         self._reset()
@@ -43,11 +45,11 @@ class Client:
         self._receiving = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
-        """Connects. Raises ConnectError."""
+        """Connects. Raises ConnectError, and its NotAuthorisedError without a key that is in force."""
         try:
-            socket = await open_socket(self._url, subprotocols=[Subprotocol(SUBPROTOCOL)], **{**OPENING, **self._options})
+            socket = await open_socket(self._url, subprotocols=[Subprotocol(SUBPROTOCOL)], **self._options)
         except (OSError, WebSocketException) as error:
-            raise ConnectError(f"expected a ProactiveLLM server at {self._url}: {error}") from error
+            raise connect_error(self._url, error) from error
         if socket.subprotocol != SUBPROTOCOL:
             await socket.close()
             raise ConnectError(f"expected a server that speaks {SUBPROTOCOL} at {self._url}, got another websocket")

@@ -9,6 +9,10 @@ class ConnectError(ClientError):
     """No connection: nobody listens there, or it is no websocket."""
 
 
+class NotAuthorisedError(ConnectError):
+    """The server wants an API key or token that is in force."""
+
+
 class ClosedError(ClientError):
     """The connection ended before the session was done, without an error from the server."""
 

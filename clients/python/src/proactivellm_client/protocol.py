@@ -12,9 +12,6 @@ from proactivellm_client.errors import ProtocolError, UnsendableError
 from proactivellm_client.events import Decision, Done, Error, Event, Pong, Read, SessionStarted, SessionUpdated, Write, parse
 
 SUBPROTOCOL = "proactivellm.v1"
-# A client that sends for minutes before it reads must still answer keepalive pings, which wait behind unread frames; the limits of a
-# session bound what can pile up.
-OPENING: Mapping[str, Any] = {"compression": None, "max_queue": 2**20}
 State = Literal["idle", "starting", "running", "done"]
 
 
@@ -32,6 +29,7 @@ class Options(TypedDict, total=False):
     stop: Sequence[str] | None
     sampling: Mapping[str, float | int] | None
     include_decisions: bool
+    rollover: bool
 
 
 def websocket_url(url: str) -> str:

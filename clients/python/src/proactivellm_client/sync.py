@@ -19,22 +19,24 @@ from websockets.typing import Subprotocol
 
 from proactivellm_client.errors import ClientError, ClosedError, ConnectError, ProtocolError
 from proactivellm_client.events import Done, Error, Event, Pong, Read, SessionStarted, UnknownEvent, Write
-from proactivellm_client.protocol import OPENING, SUBPROTOCOL, Options, Protocol, is_for_iteration, websocket_url
+from proactivellm_client.opening import connect_error, socket_options
+from proactivellm_client.protocol import SUBPROTOCOL, Options, Protocol, is_for_iteration, websocket_url
 
 
-def connect(url: str, **options: Any) -> "Client":
+def connect(url: str, *, api_key: str | None = None, **options: Any) -> "Client":
     """A client of the server at `url` (`ws://host:port`; `http` and a missing path are understood). Connects when it is entered.
 
-    `options` go to `websockets.sync.client.connect`.
+    `api_key`: a key or browser token; without it $PROACTIVELLM_API_KEY is taken, and "" sends none. `options` go to
+    `websockets.sync.client.connect`. Raises ProtocolError for what is no URL or no key.
     """
-    return Client(url, **options)
+    return Client(url, api_key=api_key, **options)
 
 
 class Client:
     """One connection. `with connect(url) as client` keeps it for several sessions, one after the other."""
 
-    def __init__(self, url: str, **options: Any) -> None:
-        self._url, self._options = websocket_url(url), options
+    def __init__(self, url: str, *, api_key: str | None = None, **options: Any) -> None:
+        self._url, self._options = websocket_url(url), socket_options(options, api_key)
         self._socket: ClientConnection | None = None
         self._closing = contextlib.ExitStack()
         self._pings = itertools.count(1)
@@ -49,13 +51,12 @@ class Client:
         self._received = threading.Condition()
 
     def __enter__(self) -> Self:
-        """Connects. Raises ConnectError."""
+        """Connects. Raises ConnectError, and its NotAuthorisedError without a key that is in force."""
         try:
-            options = {**OPENING, **self._options}
-            opening = open_socket(self._url, subprotocols=[Subprotocol(SUBPROTOCOL)], **options)
+            opening = open_socket(self._url, subprotocols=[Subprotocol(SUBPROTOCOL)], **self._options)
             socket = self._closing.enter_context(opening)
         except (OSError, WebSocketException) as error:
-            raise ConnectError(f"expected a ProactiveLLM server at {self._url}: {error}") from error
+            raise connect_error(self._url, error) from error
         if socket.subprotocol != SUBPROTOCOL:
             self._closing.close()
             raise ConnectError(f"expected a server that speaks {SUBPROTOCOL} at {self._url}, got another websocket")
