@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional
 
 from backbones import attention
-from backbones.layout import Layout, SourceRun, TargetRow, pack, round_size
+from backbones.layout import Layout, SourceRun, TargetRow, TargetRun, pack, round_size
 from backbones.slots import KVSlots, SlotShape
 from errors import CheckpointError
 
@@ -69,7 +69,7 @@ class Backbone:
     def forward(
         self,
         slots: KVSlots,
-        runs: Sequence[SourceRun],
+        runs: Sequence[SourceRun | TargetRun],
         targets: Sequence[TargetRow],
         *,
         at_least: int = 0,

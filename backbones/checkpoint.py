@@ -10,6 +10,7 @@ from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from backbones import adapters
 from errors import CheckpointError
 from tasks import DEFAULT_TASKS, Task
 
@@ -112,11 +113,11 @@ def copy_settings(reference: str, folder: Path) -> None:
     model = Path(reference)
     path = model / CONFIG_FILE
     settings = json.loads(path.read_bytes()) if path.exists() else {}
-    own = settings.get("backbone")
+    own = None if adapters.held(model) else settings.get("backbone")  # the weights alone would be another model
     beside = model / own if own else model
     settings["backbone"] = str(beside.resolve()) if beside.exists() else own or reference
     _write(folder / CONFIG_FILE, settings)
-    if (model / TIERS_FILE).exists():
+    if (model / TIERS_FILE).exists() and not adapters.held(folder):  # thresholds without an adapter are not those with one
         (folder / TIERS_FILE).write_bytes((model / TIERS_FILE).read_bytes())
 
 

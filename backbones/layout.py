@@ -35,6 +35,16 @@ class SourceRun:
 
 
 @dataclass(frozen=True)
+class TargetRun:
+    """Consecutive new target tokens of one session, all of which see the first `visible` source rows; the first has index `start`."""
+
+    region: Region
+    start: int
+    tokens: Sequence[int]
+    visible: int
+
+
+@dataclass(frozen=True)
 class TargetRow:
     """One target token. It sees target rows 0 .. index and the first `visible` source rows.
 
@@ -134,7 +144,7 @@ class Layout:
 
 
 def pack(  # noqa: PLR0913 (all of a tick)
-    runs: Sequence[SourceRun],
+    runs: Sequence[SourceRun | TargetRun],
     targets: Sequence[TargetRow],
     *,
     offset: int,
@@ -154,6 +164,9 @@ def pack(  # noqa: PLR0913 (all of a tick)
     packing = _Packing({target.region: i for i, target in enumerate(probes)}, offset, group, dtype, device)
     alone = {target.region: target for target in probes}
     for run in runs:
+        if isinstance(run, TargetRun):
+            packing.target_run(run)
+            continue
         # A run and the probe that follows it share their keys: one query over both reads them from memory once (docs/log.md).
         packing.run(run, alone.pop(run.region, None))
     for target in targets:
@@ -205,6 +218,15 @@ class _Packing:
         if probe is not None:
             self._row(probe, query.low, query.high)
 
+    def target_run(self, run: TargetRun) -> None:
+        first, count = len(self.tokens), len(run.tokens)
+        low, high = run.region.target_row(run.start + count - 1), run.region.source_row(run.visible)
+        # Target rows lie from right to left: the newest is the first key, and each token is blind to those left of its own.
+        mask = torch.full((count, high - low), float("-inf"), dtype=self.dtype, device=self.device).tril(-1).flip(0)
+        self.queries.append(Query(first, count, low, high, mask.repeat(self.group, 1) if count > 1 else None))
+        for index, token in enumerate(run.tokens, run.start):
+            self._place(run.region, index, token)
+
     def target(self, target: TargetRow) -> None:
         low, high = target.region.target_row(target.index), target.region.source_row(target.visible)
         self.queries.append(Query(len(self.tokens), 1, low, high))
@@ -217,9 +239,12 @@ class _Packing:
             self.tapped.append(Tap(self.order[target.region], row, low, high, column, target.units))
         if target.probe:
             self.probes[self.order[target.region]] = row
-        self.tokens.append(target.token)
-        self.positions.append(self.offset + target.index)
-        self.rows.append(target.region.target_row(target.index))
+        self._place(target.region, target.index, target.token)
+
+    def _place(self, region: Region, index: int, token: int) -> None:
+        self.tokens.append(token)
+        self.positions.append(self.offset + index)
+        self.rows.append(region.target_row(index))
 
     def layout(self, scratch: int | None, at_least: int, tap_columns: int) -> Layout:
         spare = 0 if scratch is None else round_size(max(len(self.tokens), at_least)) - len(self.tokens)

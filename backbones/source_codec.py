@@ -70,6 +70,11 @@ class SourceCodec:
             ledger.add(self._encoded(text[start:end], later=start > 0))
         return ledger.take(last=True)
 
+    def plain(self, text: str) -> tuple[int, ...]:
+        """Tokens of a text that is no stream, such as a target: without the forced cuts. Raises InvalidValueError for lone surrogates."""
+        _check_text(text)
+        return tuple(self._start.encode(text, add_special_tokens=False).ids)
+
     def stream(self) -> SourceStream:
         """A new stream, at the start of its text."""
         return SourceStream(self)
@@ -259,6 +264,11 @@ class _Encoded:
         return next((place for place, (mine, its) in pairs if mine != its), min(len(self.ids), len(other.ids)))
 
 
+def is_unsegmented(char: str) -> bool:
+    """True for a character of a script that is written without blanks."""
+    return _UNSEGMENTED.match(char) is not None
+
+
 def count_units(text: str) -> int:
     """How many units a whole text has: whitespace words, and single characters in unsegmented scripts. What phi reaches at its end."""
     return _units(text)[1]
@@ -269,7 +279,7 @@ def _units(text: str) -> tuple[list[int], int]:
     at: list[int] = []
     count, in_word = 0, False
     for char in text:
-        single = _UNSEGMENTED.match(char) is not None
+        single = is_unsegmented(char)
         blank = char.isspace()
         count += single or not (blank or in_word)
         in_word = not (blank or single)

@@ -130,7 +130,7 @@ def against_reencoding(checkpoint: Checkpoint, plain: Any, words: int) -> dict[s
     took = seconds(ours)
     if session.controller.phi != words:
         raise AssertionError(f"expected {words} words read, got {session.controller.phi}")
-    per_word = session._stream_tokens / words
+    per_word = session.rows.stream / words
 
     @torch.inference_mode()
     def encode(count: int) -> None:

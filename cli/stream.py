@@ -33,9 +33,11 @@ def options(flags: dict[str, Any]) -> dict[str, Any]:
     return {"inputs": inputs or None, **flags}
 
 
-async def stream(url: str, task: str, session_options: dict[str, Any], text: TextIO, words_per_second: float, view: View) -> Done:
+async def stream(
+    url: str, task: str, session_options: dict[str, Any], text: TextIO, words_per_second: float, view: View, *, api_key: str | None = None
+) -> Done:
     """Runs one session to its end. Raises what the client raises."""
-    async with connect(url).session(task, **session_options) as session:
+    async with connect(url, api_key=api_key).session(task, **session_options) as session:
         sender = asyncio.create_task(_send(session, text, words_per_second, view.source))
         receiver = asyncio.create_task(_receive(session, view.event))
         try:

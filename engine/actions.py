@@ -10,6 +10,7 @@ from errors import ProactiveError
 
 Reason = Literal["end", "length", "context", "stop", "cancelled", "error"]
 Action = Literal["read", "write"]
+Verdict = Literal["read", "write", "forced_write"]
 
 # ---- in
 

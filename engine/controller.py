@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal
 
-from engine.actions import Action, Reason
+from engine.actions import Action, Reason, Verdict
 from errors import BadStateError
 
 
@@ -46,6 +46,8 @@ class Controller:
     phi:     units released so far; trajectory: phi of each content token written
     words:   target words begun
     reason:  why the session is done, once it is
+    verdict: the last decision; a forced write is one of the source end, a seam, `max_lag` or `max_reads`, not of the head
+    closing: tokens that may still be written at a seam (engine/rollover.py), None elsewhere
     """
 
     rules: Rules
@@ -56,6 +58,8 @@ class Controller:
     trajectory: list[int] = field(default_factory=list)
     words: int = 0
     reason: Reason | None = None
+    verdict: Verdict | None = None
+    closing: int | None = None
     _reads: int = 0
     _writes_since_read: int = 0
 
@@ -77,15 +81,26 @@ class Controller:
         self.source_ended = True
         self.phase = Phase.DECIDING
 
+    def close(self, limit: int) -> None:
+        """A seam: every decision is WRITE until the model would end the target, or `limit` >= 1 tokens were written; then it is READ."""
+        if self.source_ended or self.phase is Phase.DONE:
+            raise BadStateError("expected a seam only before the source end")
+        self.closing, self.phase = limit, Phase.DECIDING
+
     @property
     def must_write(self) -> bool:
-        """True if the head is not asked: the source has ended, has run `max_lag` ahead, or was read `max_reads` times in a row."""
-        return self.source_ended or self._at(self.lag, self.rules.max_lag) or self._at(self._reads, self.rules.max_reads)
+        """True if the head is not asked: at the source end or a seam, `max_lag` behind the source, or after `max_reads` READs in a row."""
+        return self.everything or self._at(self.lag, self.rules.max_lag) or self._at(self._reads, self.rules.max_reads)
+
+    @property
+    def everything(self) -> bool:
+        """True while all that is left to say is written: at the source end, and at a seam."""
+        return self.source_ended or self.closing is not None
 
     @property
     def may_end(self) -> bool:
         """False while the task forbids an end of the target."""
-        return self.source_ended or not self.rules.forbid_end_before_source_end
+        return self.everything or not self.rules.forbid_end_before_source_end
 
     @property
     def lag(self) -> int:
@@ -95,15 +110,19 @@ class Controller:
     def decide(self, score: float | None, candidate: Candidate) -> tuple[Action, float | None]:
         """The action, and the score where it was what decided.
 
-        Order: the source end writes; a forbidden end and the cap on writes read; a begun word and the caps on reading write;
+        Order: the source end and a seam write; a forbidden end and the cap on writes read; a begun word and the caps on reading write;
         then the head. `score` may be None where it is not needed.
         """
         self._expect(Phase.DECIDING, "a decision")
+        if self.closing is not None:
+            return self._close(candidate, self.closing), None
         if self.source_ended:
-            return self._write(candidate), None
+            return self._write(candidate, "forced_write"), None
         if (candidate.ends and not self.may_end) or self._at(self._writes_since_read, self.rules.max_writes_per_read):
             return self._read(), None
-        if self.must_write or self.finishes_word(candidate):
+        if self.must_write:
+            return self._write(candidate, "forced_write"), None
+        if self.finishes_word(candidate):
             return self._write(candidate), None
         if score is None:
             raise BadStateError("expected a score, as nothing forces this decision; got None")
@@ -118,13 +137,25 @@ class Controller:
         if self.phase is not Phase.DONE:
             self.phase, self.reason = Phase.DONE, reason
 
+    def _close(self, candidate: Candidate, limit: int) -> Action:
+        """The target's end ends the seam, and not the session."""
+        if candidate.ends:
+            self.closing = None
+            return self._read()
+        self._write(candidate, "forced_write")
+        self.closing = limit - 1 or None
+        if self.closing is None and self.phase is not Phase.DONE:
+            self.phase = Phase.READING
+        return "write"
+
     def _read(self) -> Action:
-        self.phase = Phase.READING
+        self.phase, self.verdict = Phase.READING, "read"
         self._reads += 1
         self._writes_since_read = 0
         return "read"
 
-    def _write(self, candidate: Candidate) -> Action:
+    def _write(self, candidate: Candidate, verdict: Verdict = "write") -> Action:
+        self.verdict = verdict
         self._reads = 0
         if candidate.ends:
             self.finish("end")

@@ -3,14 +3,17 @@
 Runs in one thread and knows no event loop, no socket and no clock.
 """
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from backbones.loading import Checkpoint
 from backbones.slots import KVSlots
-from engine.actions import Event
-from engine.request import Request, Settings, resolve
+from engine import rollover
+from engine.actions import Event, Verdict
+from engine.request import NO_LIMIT, Request, Settings, resolve
 from engine.runner import Probe, Runner, remember
-from engine.scheduler import Scheduler
+from engine.scheduler import Scheduler, Turn
 from engine.session import Session
 from errors import CheckpointError, InvalidValueError, PromptTooLongError
 
@@ -35,6 +38,15 @@ class Capacity:
     slot_bytes: int
 
 
+@dataclass(frozen=True)
+class Tick:
+    """What one tick was, for whoever measures: its sessions, its tokens of source and probes, its decisions by head."""
+
+    sessions: int = 0
+    tokens: int = 0
+    decisions: Counter[tuple[str, Verdict]] = field(default_factory=Counter)
+
+
 class Engine:
     """All sessions of one model. Raises CheckpointError or InvalidValueError where model and budget do not go together."""
 
@@ -56,6 +68,7 @@ class Engine:
         # At least two tokens for every session: one of source and one probe, so that nobody waits for a tick.
         self.scheduler: Scheduler[Session] = Scheduler(max(config.tick_tokens, 2 * count, 4))
         self.runner = Runner(backbone, backbone.slots(count=count, length=length))
+        self.last_tick = Tick()
         self._sessions: dict[Session, None] = {}
 
     def warm_up(self) -> None:
@@ -108,8 +121,12 @@ class Engine:
         return session
 
     def source_capacity(self, session: Session) -> int:
-        """Tokens of the stream that fit into the session's slot."""
-        return session.region.source_capacity - len(session.settings.prefix) - len(self.checkpoint.frame.source_end)
+        """Tokens of the stream that the session may be sent: those that fit into its slot, unless it may outlast that."""
+        return (
+            NO_LIMIT
+            if session.settings.rollover
+            else session.region.source_capacity - len(session.settings.prefix) - len(self.checkpoint.frame.source_end)
+        )
 
     def close(self, session: Session) -> None:
         """Frees the session's slot, whatever ended it. Idempotent."""
@@ -124,6 +141,7 @@ class Engine:
         self.runner.score(probes)
         for probe in probes:
             self._decide_and_commit(probe)
+        self.last_tick = _measure(turns, probes)
         return self.emit()
 
     def emit(self) -> list[tuple[Session, Event]]:
@@ -144,6 +162,8 @@ class Engine:
 
     def _target_capacity(self, settings: Settings) -> int:
         """Rows of header and target; the last token that may be written needs none."""
+        if settings.rollover:
+            return self._half(settings)
         length, prompt, written = self.capacity.slot_length, len(settings.prefix), settings.rules.max_output_tokens
         needed = self._needed(prompt, written)
         if needed > length:
@@ -155,7 +175,27 @@ class Engine:
             )
         return len(self.checkpoint.frame.header) + written - 1
 
+    def _half(self, settings: Settings) -> int:
+        """Of an endless stream: half of what the prompt leaves."""
+        header, prompt = len(self.checkpoint.frame.header), len(settings.prefix)
+        room = self.capacity.slot_length - prompt - len(self.checkpoint.frame.source_end) - header
+        if room < rollover.LEAST:
+            raise PromptTooLongError(
+                f"expected a prompt that leaves {rollover.LEAST} of {self.capacity.slot_length} tokens to the stream; got one of {prompt}",
+                param="inputs",
+            )
+        return header + room // 2
+
     def _needed(self, prompt: int, written: int) -> int:
         """Rows for a prompt, one source token and so many target tokens, with what frames them."""
         frame = self.checkpoint.frame
         return prompt + 1 + len(frame.source_end) + len(frame.header) + written - 1
+
+
+def _measure(turns: Sequence[Turn[Session]], probes: Sequence[Probe]) -> Tick:
+    decided = Counter(
+        (probe.session.settings.head_name, verdict)
+        for probe in probes
+        if probe.error is None and (verdict := probe.session.controller.verdict)
+    )
+    return Tick(len(turns), sum(turn.count + turn.probe for turn in turns), decided)

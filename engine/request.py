@@ -12,6 +12,8 @@ from backbones.loading import Checkpoint
 from engine.controller import Rules
 from errors import InvalidValueError, UnknownNameError
 
+NO_LIMIT = 2**31 - 1  # max_output_tokens of an endless stream that was given none
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -24,7 +26,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Request:
-    """A session as it is asked for. None leaves the choice to the checkpoint's task."""
+    """A session as it is asked for. None leaves the choice to the checkpoint's task. `rollover`: it may outlast its slot."""
 
     task: str
     inputs: Mapping[str, str] = field(default_factory=dict)
@@ -38,6 +40,7 @@ class Request:
     stop: Sequence[str] = ()
     sampling: Sampling = Sampling()
     decisions: bool = False
+    rollover: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Settings:
     stop: tuple[str, ...]
     sampling: Sampling
     decisions: bool
+    rollover: bool = False
 
 
 def resolve(checkpoint: Checkpoint, request: Request) -> Settings:
@@ -62,6 +66,11 @@ def resolve(checkpoint: Checkpoint, request: Request) -> Settings:
     if request.task not in tasks:
         raise UnknownNameError("task", request.task, tasks)
     task = tasks[request.task]
+    if request.rollover and not task.may_roll_over:
+        those = ", ".join(sorted(name for name, other in tasks.items() if other.may_roll_over)) or "none here"
+        raise InvalidValueError(
+            f"expected rollover with a task whose target goes on as long as its source ({those}); got {request.task!r}", param="rollover"
+        )
     head_name = task.default_head if request.head is None else request.head
     head = heads.create(head_name, **request.head_params)
     prompt = checkpoint.codec.encode(task.render(request.inputs, request.instruction)).tokens
@@ -73,7 +82,7 @@ def resolve(checkpoint: Checkpoint, request: Request) -> Settings:
         needs=heads.checked_needs(head),
         threshold=_threshold(checkpoint, request.task, head_name, head, request.tier, request.threshold),
         rules=Rules(
-            max_output_tokens=request.max_output_tokens or task.max_output_tokens,
+            max_output_tokens=request.max_output_tokens or (NO_LIMIT if request.rollover else task.max_output_tokens),
             gate=task.gate,
             forbid_end_before_source_end=task.forbid_end_before_source_end,
             max_lag=request.max_lag,
@@ -83,6 +92,7 @@ def resolve(checkpoint: Checkpoint, request: Request) -> Settings:
         stop=tuple(request.stop),
         sampling=request.sampling,
         decisions=request.decisions,
+        rollover=request.rollover,
     )
 
 

@@ -12,7 +12,7 @@ from random import Random
 import torch
 
 from backbones.backbone import Backbone
-from backbones.layout import SourceRun, TargetRow
+from backbones.layout import SourceRun, TargetRow, TargetRun
 from backbones.slots import KVSlots
 from engine.request import Sampling
 from engine.scheduler import Turn
@@ -48,12 +48,12 @@ class Runner:
         """One pass over everything that the turns ask for; none if nothing is asked."""
         if not turns:
             return []
-        runs: list[SourceRun] = []
+        runs: list[SourceRun | TargetRun] = []
         rows: list[TargetRow] = []
         probing = [turn.session for turn in turns if turn.probe]
         for turn in turns:
-            run, header = turn.session.feed(turn.count)
-            runs.extend([run] if run else [])
+            pending, header = turn.session.feed(turn.count)
+            runs.extend(pending)
             rows.extend(header)
         rows.extend(s.probe(attention="attention" in s.settings.needs) for s in probing)
         out = self.backbone.forward(self.slots, runs, rows)
@@ -106,14 +106,14 @@ class Runner:
 
 
 def signals(probes: Sequence[Probe], vocab_size: int) -> Signals:
-    """What their one head needs of B probes, padded to the largest phi."""
+    """What their one head needs of B probes, padded to the largest phi. Counts are of what the sessions' slots hold."""
     sessions = [probe.session for probe in probes]
     needs = sessions[0].settings.needs
-    phi = torch.tensor([s.controller.phi for s in sessions])
+    phi = torch.tensor([s.visible for s in sessions])
     return Signals(
         phi=phi,
         written=torch.tensor([s.words_before(s.candidate(p.token)) for s, p in zip(sessions, probes, strict=True)]),
-        index=torch.tensor([len(s.controller.trajectory) for s in sessions]),
+        index=torch.tensor([s.rows.written for s in sessions]),
         log_vocab=log(vocab_size),
         entropy=torch.tensor([p.entropy for p in probes]) if "entropy" in needs else None,
         attention=_padded([p.attention for p in probes], int(phi.max())) if "attention" in needs else None,

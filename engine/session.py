@@ -1,4 +1,4 @@
-"""One session: messages in, work for the runner, events out. Owns a slot's region, both codecs and the controller.
+"""One session: messages in, work for the runner, events out. Owns a slot's rows, both codecs and the controller.
 
 What it emits is a function of its messages only. Knows nothing of other sessions, of ticks or of torch's device.
 """
@@ -7,13 +7,16 @@ from collections import deque
 
 import torch
 
-from backbones.layout import SourceRun, TargetRow, Units
+from backbones.layout import SourceRun, TargetRow, TargetRun
 from backbones.loading import Checkpoint
 from backbones.slots import Region
-from backbones.target_codec import TargetDecoder
+from backbones.source_codec import SourceUnits, count_units
+from backbones.target_codec import TargetDecoder, backend
+from engine import rollover
 from engine.actions import Append, Decision, Done, End, Event, Failure, Message, Read, Reason, Update, Updated, Usage, Write
 from engine.controller import Candidate, Controller, Phase
 from engine.request import Settings
+from engine.rows import Rows
 from engine.target_text import TargetText
 from engine.trajectory import ail, rco
 from errors import BadStateError, ProactiveError
@@ -22,28 +25,31 @@ from errors import BadStateError, ProactiveError
 class Session:
     """The state of one stream, between its slot and its client.
 
-    source: ids of the source group (prefix, stream, source end); the first `fed` of them are in the slot
-    target: ids of the target group (header, target); the last one is the probe's token, the others are in the slot
+    seams: phi at each use of the slot again, in a session that may outlast it
     """
 
     def __init__(self, checkpoint: Checkpoint, settings: Settings, region: Region) -> None:
         self.settings, self.region = settings, region
         self.controller = Controller(settings.rules, settings.threshold)
+        self.rows = Rows(region, checkpoint.frame, settings.prefix)
         self.events: list[Event] = []
+        self.seams: list[int] = []
         self.served = -1  # the scheduler's
         self.history = torch.zeros(0)  # [U] attention summed over committed tokens, for heads that need it
         self.word_starts = checkpoint.word_starts  # [V]
         self._frame = checkpoint.frame
+        self._codec = checkpoint.codec
+        self._tokenizer = backend(checkpoint.tokenizer)
         self._stream = checkpoint.codec.stream()
         self._text = TargetText(TargetDecoder(checkpoint.tokenizer), settings.stop)
         self._inbox: deque[Message] = deque()
-        self._prefix = len(settings.prefix)
-        self._source = list(settings.prefix)
-        self._unit = torch.zeros(region.source_capacity, dtype=torch.long)  # [rows] unit of each source row
-        self._stream_tokens = 0
-        self._fed = 0
-        self._target = list(self._frame.header)
-        self._header_done = len(self._target) == 1
+        self._speech = rollover.Speech() if settings.rollover else None
+        self._rest: tuple[str, bool] | None = (
+            None  # behind a seam in the message that is being answered: text, and whether it ends the source
+        )
+        self._released = 0  # units of the stream in the slot
+        self._units_before = self._words_before = 0  # of source and target, before those in the slot
+        self._source_tokens = 0
         self._sent_end = False
         self._over = False
         self._n = 0
@@ -81,14 +87,17 @@ class Session:
 
     def _advance(self) -> None:
         """Takes messages until one opens a decision point. Appends are decided one after the other, never merged."""
-        while self._inbox and self.controller.phase is Phase.READING:
-            message = self._inbox.popleft()
-            if isinstance(message, Update):
-                self._update(message)
-                continue
-            self._n += 1
+        while self.controller.phase is Phase.READING and (self._rest or self._inbox):
+            if self._rest is None:
+                message = self._inbox.popleft()
+                if isinstance(message, Update):
+                    self._update(message)
+                    continue
+                self._n += 1
+                self._rest = (message.text, False) if isinstance(message, Append) else ("", True)
+            (text, ends), self._rest = self._rest, None
             try:
-                self._append(message.text) if isinstance(message, Append) else self._end()
+                self._take(text, ends=ends)
             except ProactiveError as error:
                 self.fail(error)
 
@@ -96,73 +105,135 @@ class Session:
         self.controller.threshold = update.threshold
         self.events.append(Updated(update.threshold, len(self.controller.trajectory)))
 
-    def _append(self, text: str) -> None:
-        released = self._stream.append(text)
-        if not self._extend(released.tokens, released.units):
-            return
-        if not self.controller.release(released.released - self.controller.phi):
-            self.events.append(Read(self.controller.phi, self._n))
+    def _take(self, text: str, *, ends: bool) -> None:
+        """Source: `text`, and the source's end behind it if it `ends`."""
+        while text:
+            piece, sentence_ended = self._next_piece(text)
+            text, held = text[len(piece) :], self._held
+            if not self._extend(self._stream.append(piece)):
+                return self._overflow(held + piece + text, ends=ends)
+            if self._speech is not None and rollover.is_due(self._fill(), sentence_ended=sentence_ended):
+                return self._seam(text, ends=ends, sentence_ended=sentence_ended)
+        if not ends:
+            if not self.controller.release(self._fresh()):
+                self.events.append(Read(self.controller.phi, self._n))
+            return None
+        held = self._held
+        if not self._extend(self._stream.finish()):
+            return self._overflow(held, ends=True)
+        self.rows.end_source()
+        return self.controller.end_source(self._fresh())
 
-    def _end(self) -> None:
-        released = self._stream.finish()
-        if not self._extend(released.tokens, released.units):
-            return
-        self._source.extend(self._frame.source_end)
-        self.controller.end_source(released.released - self.controller.phi)
-
-    def _extend(self, tokens: tuple[int, ...], units: tuple[int, ...]) -> bool:
-        """Adds stream tokens; a slot that cannot hold them and the source end too ends the session."""
-        at = len(self._source)
-        if at + len(tokens) + len(self._frame.source_end) > self.region.source_capacity:
-            self._finish("context")
+    def _extend(self, released: SourceUnits) -> bool:
+        """Adds to the stream; False where the slot cannot hold it and the source end too."""
+        if not self.rows.extend(released):
             return False
-        self._source.extend(tokens)
-        self._unit[at : at + len(units)] = torch.tensor(units, dtype=torch.long)
-        self._stream_tokens += len(tokens)
+        self._released = released.released
+        counted = self.seams[-1] if self.seams else 0  # what is carried over a seam was counted before it
+        self._source_tokens += sum(self._units_before + unit >= counted for unit in released.units)
         return True
+
+    def _overflow(self, rest: str, *, ends: bool) -> None:
+        """`rest` does not fit. It may where the slot is used again, unless that has just been done."""
+        if self._speech is None or self._released <= self.rows.carried_units:
+            self._finish("context")
+        else:
+            self._cut(rest, ends=ends)
+
+    def _fresh(self) -> int:
+        """Units that were released and do not count to phi yet. Those carried over a seam do."""
+        return max(self._units_before + self._released - self.controller.phi, 0)
+
+    # ---- seams (engine/rollover.py)
+
+    def _next_piece(self, text: str) -> tuple[str, bool]:
+        if self._speech is None:
+            return text, False
+        return self._speech.take(text, int(rollover.FULL * self.rows.room[0]) - self.rows.stream)
+
+    def _fill(self) -> float:
+        return rollover.fill((self.rows.stream, self.rows.written), self.rows.room)
+
+    @property
+    def _held(self) -> str:
+        """Text whose tokens were not released; only asked where it may have to go over a seam."""
+        return self._stream.held if self._speech is not None else ""
+
+    def _seam(self, rest: str, *, ends: bool, sentence_ended: bool) -> None:
+        """A seam before `rest`; behind a sentence if that is released to its last character."""
+        held = self._held
+        if sentence_ended and self._extend(self._stream.finish()):
+            self._close(rest, ends=ends)
+        else:
+            self._cut(held + rest, ends=ends)
+
+    def _cut(self, rest: str, *, ends: bool) -> None:
+        """A seam between two words: no sentence is carried."""
+        self._speech = rollover.Speech()
+        self._close(rest, ends=ends)
+
+    def _close(self, rest: str, *, ends: bool) -> None:
+        """Begins a seam: what the slot holds counts as the whole source. `rest` waits until it is written about."""
+        control = self.controller
+        if control.phase is Phase.READING:
+            control.release(self._fresh())
+        self._rest = rest, ends
+        self.rows.end_source()
+        control.close(rollover.forced_writes(self.visible, control.words - self._words_before, self.rows.left))
+
+    def _roll_over(self) -> None:
+        """Ends a seam: the slot begins again with what is carried."""
+        assert self._speech is not None
+        control, codec = self.controller, self._codec
+        target = self._tokenizer.decode(self.rows.target[len(self._frame.header) :], skip_special_tokens=True)
+        carried = rollover.carry(
+            self._speech.last, target, self.rows.room, source_tokens=lambda text: codec.encode(text).tokens, target_tokens=codec.plain
+        )
+        self.seams.append(control.phi)
+        units = count_units(carried.source)
+        self._units_before = control.phi - units
+        self._words_before = control.words - sum(self.word_starts[token] or not place for place, token in enumerate(carried.target))
+        self.history = torch.zeros(0)
+        self.rows.restart(carried.target, units)
+        if not carried.target:
+            self._text.separate()
+        self._stream = codec.stream()
+        self._extend(self._stream.append(carried.source))
 
     # ---- work
 
     @property
     def pending(self) -> int:
-        """Source tokens that are not in the slot yet."""
-        return 0 if self.done else len(self._source) - self._fed
+        """Tokens that are not in the slot yet: of the source, and of what was carried over a seam."""
+        return 0 if self.done else self.rows.pending
 
     @property
     def wants_probe(self) -> bool:
         """True at an open decision point; the probe may run once nothing is pending."""
         return self.controller.phase is Phase.DECIDING
 
-    def feed(self, count: int) -> tuple[SourceRun | None, list[TargetRow]]:
-        """The next `count` pending source tokens, and the header's rows when the prompt becomes complete with them."""
-        run = SourceRun(self.region, self._fed, self._source[self._fed : self._fed + count]) if count else None
-        self._fed += count
-        if self._header_done or self._fed < self._prefix:
-            return run, []
-        # Header rows before the last see the prompt only, whatever of the stream came with them.
-        self._header_done = True
-        return run, [TargetRow(self.region, i, token, visible=self._prefix) for i, token in enumerate(self._target[:-1])]
+    def feed(self, count: int) -> tuple[list[SourceRun | TargetRun], list[TargetRow]]:
+        """The next `count` pending tokens, and the header's rows when the prompt becomes complete with them."""
+        return self.rows.feed(count)
 
     def probe(self, *, attention: bool) -> TargetRow:
         """The newest target token, which asks what comes next. Its row is only kept if the next decision is WRITE."""
         self._probes += 1
-        return TargetRow(
-            self.region, len(self._target) - 1, self._target[-1], visible=self._fed, probe=True, units=self._units() if attention else None
-        )
+        return self.rows.probe(self.visible if attention else None)
 
-    def _units(self) -> Units:
-        # Without a prompt the stream's first token is the sink, and is left out like a prompt's would be.
-        first = max(self._prefix, 1)
-        return Units(first, self._unit[first : self._prefix + self._stream_tokens], self.controller.phi)
+    @property
+    def visible(self) -> int:
+        """Units visible in the slot: phi, less what lies before the last seam. What heads see."""
+        return self.controller.phi - self._units_before
 
     def candidate(self, token: int) -> Candidate:
         """What the controller needs to know of a token."""
-        begins = self.word_starts[token] or not self.controller.trajectory
+        begins = self.word_starts[token] or not self.rows.written
         return Candidate(ends=token in self._frame.end, begins_word=begins)
 
     def words_before(self, candidate: Candidate) -> int:
-        """Target words begun before the one that the candidate belongs to."""
-        return self.controller.words - (not candidate.begins_word and not candidate.ends)
+        """Target words in the slot begun before the one that the candidate belongs to."""
+        return self.controller.words - self._words_before - (not candidate.begins_word and not candidate.ends)
 
     @property
     def end_tokens(self) -> frozenset[int]:
@@ -172,26 +243,36 @@ class Session:
     # ---- decisions
 
     def decide(self, score: float | None, token: int) -> bool:
-        """READ or WRITE `token`; commits and emits. True if a content token was written."""
+        """READ or WRITE `token`; commits and emits. True if a content token was written, and the slot holds its row."""
         candidate = self.candidate(token)
         index, phi, n = len(self.controller.trajectory), self.controller.phi, self._n
+        at_seam = self.controller.closing is not None
         action, asked = self.controller.decide(score, candidate)
         if self.settings.decisions:
             self.events.append(Decision(asked, self.controller.threshold, action, phi, index, n))
-        if action == "read":
-            self.events.append(Read(phi, n))
-            self._advance()
-            return False
-        if not candidate.ends:
+        wrote = action == "write" and not candidate.ends
+        if wrote:
             self._commit(token)
         if self._text.stopped:
             self._finish("stop")
         elif self.controller.reason is not None:
             self._finish(self.controller.reason)
-        return not candidate.ends
+        elif self.controller.phase is Phase.READING:
+            self._roll_over() if at_seam else self.events.append(Read(phi, n))
+            self._advance()
+        elif self._speech is not None and not at_seam:
+            self._bound()
+        return wrote and not (at_seam and self.controller.closing is None)
+
+    def _bound(self) -> None:
+        """A target that outgrows its rows is a seam too, and at the source end, where there is none, its end."""
+        if not self.controller.source_ended and rollover.is_due(self._fill(), sentence_ended=False):
+            self._cut(self._held, ends=False)
+        elif not self.rows.left:
+            self._finish("length")
 
     def _commit(self, token: int) -> None:
-        self._target.append(token)
+        self.rows.target.append(token)
         self._emit(self._text.push(token))
 
     def _emit(self, text: str) -> None:
@@ -225,8 +306,8 @@ class Session:
 
     def _usage(self) -> Usage:
         return Usage(
-            prompt_tokens=self._prefix + len(self._frame.header),
-            source_tokens=self._stream_tokens,
+            prompt_tokens=self.rows.prefix + len(self._frame.header),
+            source_tokens=self._source_tokens,
             source_units=self.controller.phi,
             target_tokens=len(self.controller.trajectory),
             probes=self._probes,

@@ -6,6 +6,8 @@ Knows the decoder and the stop strings; knows nothing of decisions.
 from collections.abc import Sequence
 from typing import Protocol
 
+from backbones.source_codec import is_unsegmented
+
 
 class Decoder(Protocol):
     """backbones.target_codec.TargetDecoder, or a stand-in."""
@@ -28,23 +30,36 @@ class TargetText:
         self.sent = ""
         self.tokens = 0
         self.stopped = False
+        self._apart = False
+
+    def separate(self) -> None:
+        """What comes next was written as a new text: where words have blanks between them, one goes before it."""
+        self._apart = True
 
     def push(self, token: int) -> str:
         """Text released by one more token; may be empty. `stopped` turns true once a stop string is complete; it is not released."""
         self.tokens += 1
-        self._held += self._decoder.push(token)
+        self._held += self._joined(self._decoder.push(token))
         return self._release(final=False)
 
     def flush(self) -> str:
         """What is left at the end of the session."""
         if not self.stopped:
-            self._held += self._decoder.flush()
+            self._held += self._joined(self._decoder.flush())
         return self._release(final=True)
 
     def take_count(self) -> int:
         """Tokens since the last release, and starts counting anew."""
         count, self.tokens = self.tokens, 0
         return count
+
+    def _joined(self, text: str) -> str:
+        before = self._held[-1:] or self.sent[-1:]
+        if not text or not self._apart:
+            return text
+        self._apart = False
+        together = not before or any(char.isspace() or is_unsegmented(char) for char in (before, text[0]))
+        return text if together else " " + text
 
     def _release(self, *, final: bool) -> str:
         found = [at for at in (self._held.find(stop) for stop in self._stop) if at >= 0]

@@ -17,7 +17,7 @@ MAX_COUNT = 10**9  # of a parameter that counts words: signals are int64, and a 
 
 @dataclass(frozen=True)
 class Signals:
-    """What B probes show. A tensor that no head in the tick needs is None.
+    """What B probes show. A tensor that no head in the tick needs is None. All is of what the slot holds: since the last seam.
 
     phi:       [B]     source units visible to the probe
     written:   [B]     target words begun before the word that the candidate token belongs to

@@ -54,7 +54,7 @@ class Tuned(Message):
 
 
 class SessionStart(Tuned):
-    """Opens a session. `max_lag` is in the session's unit (words)."""
+    """Opens a session. `max_lag` is in the session's unit (words). With `rollover` it may outlast its slot."""
 
     type: Literal["session.start"]
     task: str
@@ -68,6 +68,7 @@ class SessionStart(Tuned):
     stop: Annotated[list[Annotated[str, Field(min_length=1, max_length=256)]], Field(max_length=8)] = Field(default_factory=list)
     sampling: Sampling = Sampling()
     include: list[Literal["decision"]] = Field(default_factory=list)
+    rollover: bool = False
 
 
 class SourceAppend(Message):

@@ -28,6 +28,8 @@ class Task(BaseModel):
     forbid_end_before_source_end: a model that wants to stop early reads on instead (translation)
     max_reads, max_writes_per_read: caps on READs in a row and on tokens a read may release; off by default
     tier_targets: tier -> mean RCO that calibration aims at
+    rollover: whether a session may outlast its slot. Default: yes for a task with gate `word` that may not end early, whose target goes on
+              as long as its source (translation, repetition, transcription); an answer or a summary of half a source is none
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -41,6 +43,7 @@ class Task(BaseModel):
     max_reads: int | None = Field(default=None, ge=1)
     max_writes_per_read: int | None = Field(default=None, ge=1)
     tier_targets: dict[str, float] = Field(default_factory=lambda: dict(RCO_TARGETS))
+    rollover: bool | None = None
 
     @model_validator(mode="after")
     def _placeholders_are_declared(self) -> "Task":
@@ -48,6 +51,11 @@ class Task(BaseModel):
             if name not in self.inputs:
                 raise ValueError(f"expected the prompt to use declared inputs ({', '.join(self.inputs) or 'none'}); got {{{name}}}")
         return self
+
+    @property
+    def may_roll_over(self) -> bool:
+        """`rollover`, or what stands for it."""
+        return self.gate == "word" and self.forbid_end_before_source_end if self.rollover is None else self.rollover
 
     def render(self, inputs: Mapping[str, str], instruction: str | None = None) -> str:
         """The prompt with its inputs filled in; `instruction` replaces the task's own text.

@@ -73,6 +73,8 @@ class Data(_Part):
     limit:  only the first so many items
     join:   how often one, two, three, … items are joined to one; default: always one
     trailing_blank: how often the source ends in a blank, as that of a client that ends every word with one does
+    carried: how often an item begins with the last sentence of another, source and target, as a slot does that a stream goes on in
+             (docs/streams.md); there is no loss on it
     """
 
     data: str
@@ -81,6 +83,7 @@ class Data(_Part):
     limit: int | None = Field(default=None, ge=1)
     join: tuple[Share, ...] = (1.0,)
     trailing_blank: Share = 0.25
+    carried: Share = 0.0
 
     @model_validator(mode="after")
     def _join_is_a_distribution(self) -> "Data":
@@ -178,6 +181,15 @@ def read_config(path: Path) -> Config:
 def lasting(config: Config) -> dict[str, Any]:
     """What a continuation must share with the run that it continues, as JSON values."""
     return config.model_dump(mode="json", by_alias=True, exclude=OPERATIONAL)
+
+
+def restated(written: Mapping[str, Any]) -> dict[str, Any]:
+    """What `lasting` gave for an earlier run, as it would be now: fields that came since have their defaults, others stand as they are."""
+    ours = {name: value for name, value in written.items() if name in Config.model_fields}
+    try:
+        return {**written, **lasting(Config.model_validate(ours))}
+    except ValidationError:  # of a field that is no more: `difference` will name it
+        return dict(written)
 
 
 def difference(ours: Any, theirs: Any, where: str = "") -> str | None:

@@ -13,6 +13,7 @@ from errors import InvalidValueError, UnknownNameError
 from tasks import Task
 from tasks.data import read_data
 from tasks.example import Example
+from tasks.sentences import first_end, sentences
 from training.budget import Budget, draw
 from training.config import Data
 from training.encoding import Encoder, Ids, Item
@@ -54,11 +55,14 @@ class Views:
 
     def pack(self, item: Item, rng: np.random.Generator) -> Packed:
         """With stream views along trajectories drawn by `rng`."""
-        phis = [
-            item.served(draw(self.budget, item.count + 1, len(item.target), rng))  # M + 1: the last unit is `source_end`
-            for _ in range(self.loss.stream_views)
-        ]
-        return pack(item, phis, batch_view=self.loss.batch_view, offset=self.offset)
+        return pack(item, self.phis(item, rng), batch_view=self.loss.batch_view, offset=self.offset)
+
+    def phis(self, item: Item, rng: np.random.Generator) -> list[Ids]:
+        """[P] each: the trajectories of the stream views. They begin behind what is carried."""
+        before, written = item.carried
+        units, predictions = item.count + 1 - before, len(item.target) - written  # M + 1: the last unit is `source_end`
+        drawn = [before + draw(self.budget, units, predictions, rng) for _ in range(self.loss.stream_views)]
+        return [item.served(item.behind_carried(phi)) for phi in drawn]
 
 
 class Mixture(Iterator[list[Packed]]):
@@ -108,10 +112,12 @@ class Mixture(Iterator[list[Packed]]):
         count = 1 + int(rng.choice(len(settings.join), p=settings.join))
         examples = [self._next(choice) for _ in range(count)]
         blank = " " if rng.random() < settings.trailing_blank else ""
+        # No number is drawn where nothing is carried: what was begun without it goes on to the same batches.
+        carried = last_sentence(self._next(choice)) if settings.carried and rng.random() < settings.carried else None
         try:
-            return self._encoder.encode(joined(examples, blank), part.task, settings.data)
+            return self._encoder.encode(joined(examples, blank), part.task, settings.data, carried)
         except InvalidValueError:
-            if count == 1:
+            if count == 1 and carried is None:
                 raise
             # Each fits alone, as was checked at the start; together they are beyond the model's positions.
             return self._encoder.encode(examples[0], part.task, settings.data)
@@ -145,6 +151,17 @@ def joined(examples: Sequence[Example], blank: str = "") -> Example:
         source=" ".join(example.source.strip() for example in examples) + blank,
         references=(" ".join(example.references[0].strip() for example in examples),),
     )
+
+
+def last_sentence(example: Example) -> Example | None:
+    """What a session would carry of an item that it has read and written to its end; None where the source does not end as a sentence.
+
+    All of the item where its sides do not have as many sentences.
+    """
+    source, target = sentences(example.source.strip()), sentences(example.references[0].strip())
+    if first_end(source[-1] + " ") is None:
+        return None
+    return replace(example, source=source[-1], references=(target[-1],)) if len(source) == len(target) else example
 
 
 def check(parts: Sequence[Part], encoder: Encoder) -> None:

@@ -3,18 +3,16 @@
 Knows tokenizer, frame and task; knows nothing of views, batches or losses. Which rows are visible at a phi is decided here, once.
 """
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backbones.checkpoint import CheckpointConfig
-from backbones.plain_tokenizer import build, plain_spec
 from backbones.source_codec import SourceCodec
-from backbones.target_codec import backend, word_starts
+from backbones.target_codec import word_starts
 from backbones.template import split
 from errors import InvalidValueError
 from tasks import Task
@@ -31,6 +29,7 @@ class Item:
     prefix: rows of the prompt; units: per stream token the unit it comes with; count: M
     header: [H]; target: [P] the target's tokens, then the end token
     asked:  [P] whether a decision may precede this prediction: with gate `word`, a begun word is finished without reading
+    carried: units of the source, and predictions of the target, that a stream brought with it from the slot before
     """
 
     id: str
@@ -42,14 +41,23 @@ class Item:
     target: Ids
     asked: NDArray[np.bool_]
     forbid_end: bool
+    carried: tuple[int, int] = (0, 0)
+
+    def behind_carried(self, phi: Ids) -> Ids:
+        """[P] from phi of the predictions behind the carried ones: those see the source that was carried with them."""
+        units, predictions = self.carried
+        return np.concatenate([np.full(predictions, units), phi])
 
     def served(self, phi: Ids) -> Ids:
         """[P] the nearest trajectory that a server can take. `phi` in units, where M + 1 means that the source has ended.
 
-        There is no decision point before the first unit; reads inside a word wait for its end; a forbidden end sees everything.
+        There is no decision point before the first unit behind the carried ones; reads inside a word wait for its end; a forbidden end sees
+        everything.
         """
         begun = np.maximum.accumulate(np.where(self.asked, np.arange(len(self.asked)), 0))
-        phi = np.maximum(phi, 1)[begun]
+        units, predictions = self.carried
+        phi = np.maximum(phi, units + 1)[begun]
+        phi[:predictions] = units
         if self.forbid_end:
             phi[-1] = self.count + 1
         return phi
@@ -69,16 +77,18 @@ class Encoder:
 
     def __init__(self, tokenizer: Any, config: CheckpointConfig, positions: int) -> None:
         self._codec = SourceCodec(tokenizer)
-        self._target = build(plain_spec(json.loads(backend(tokenizer).to_str())))
         self._starts = np.array(word_starts(tokenizer))
         self._frame = split(tokenizer, config.system, config.template)
         self.end = end_token(self._frame.end, tokenizer.eos_token_id)
         self.offset, self.positions = config.offset, positions
 
-    def encode(self, example: Example, task: Task, where: str) -> Item:
-        """Raises InvalidValueError that names `where` and the example's id: no target, no source, text that is none, too many tokens."""
+    def encode(self, example: Example, task: Task, where: str, carried: Example | None = None) -> Item:
+        """`carried`: a sentence that the stream brought with it; it is left out where its tokens would not be the same alone.
+
+        Raises InvalidValueError that names `where` and the example's id: no target, no source, text that is none, too many tokens.
+        """
         try:
-            return self._encode(example, task)
+            return self._encode(example, task) if carried is None else self._encode_behind(carried, example, task)
         except InvalidValueError as error:
             raise InvalidValueError(f"{where}, {example.id}: {error.message}", param="data") from None
 
@@ -93,6 +103,18 @@ class Encoder:
         around = len(self._frame.before) + len(self._frame.source_end) + len(self._frame.header) + 1
         if not (example.source.strip() and target.strip()) or longest + around > self.positions - self.offset:
             self.encode(example, task, where)
+
+    def _encode_behind(self, carried: Example, example: Example, task: Task) -> Item:
+        source, target = carried.source.strip(), carried.references[0].strip()
+        whole = f"{source} {example.source}", f"{target} {example.references[0].strip()}"
+        both = self._encode(replace(example, source=whole[0], references=whole[1:]), task)
+        stream, written = self._codec.encode(source), self._target_ids((target,))
+        begins = tuple(both.source[both.prefix :][: len(stream.tokens)]), both.target[: len(written)].tolist()
+        if begins != (stream.tokens, written):
+            return self._encode(example, task)
+        asked = both.asked.copy()
+        asked[len(written)] = True  # all was written at the seam, so that a decision precedes whatever comes next
+        return replace(both, id=f"{carried.id}>{example.id}", asked=asked, carried=(stream.released, len(written)))
 
     def _encode(self, example: Example, task: Task) -> Item:
         prompt = self._codec.encode(task.render(example.inputs)).tokens
@@ -136,7 +158,7 @@ class Encoder:
             text.encode()
         except UnicodeEncodeError as error:
             raise InvalidValueError(f"expected a target without lone surrogates; got one at {error.start}") from None
-        return self._target.encode(text, add_special_tokens=False).ids
+        return list(self._codec.plain(text))
 
 
 def end_token(ends: frozenset[int], eos: int | None) -> int:

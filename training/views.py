@@ -23,7 +23,7 @@ class Packed:
 
     limit: [N] source rows that a row sees; copy: [N] what it is part of; step: [N] its place in the target group, -1 in the source
     first: the first row of the first copy; from it on the copies follow one another
-    target: [P] the tokens to be predicted
+    target: [P] the tokens to be predicted; the first `carried` of them bear no loss
     text_tokens: of source and target, each once
     """
 
@@ -36,6 +36,12 @@ class Packed:
     first: int
     target: Ids
     text_tokens: int
+    carried: int = 0
+
+    @property
+    def predictions(self) -> int:
+        """How many bear a loss, in each copy."""
+        return len(self.target) - self.carried
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -43,7 +49,7 @@ class Packed:
 
 @dataclass(frozen=True)
 class Batch:
-    """B examples padded to N rows; R predictions in all, each of them made in C copies.
+    """B examples padded to N rows; R predictions that bear a loss in all, each of them made in C copies.
 
     tokens, positions, limit, copy, step: [B, N]; rows: [C, R] where in [B * N] each copy makes each prediction; labels: [R]
     """
@@ -75,7 +81,8 @@ class Batch:
 def pack(item: Item, phis: Sequence[Ids], *, batch_view: bool, offset: int) -> Packed:
     """One copy that sees everything if `batch_view`, then one for each of `phis` ([P], units, as Item.served gives them)."""
     size, shared, predictions = len(item.source), len(item.header) - 1, len(item.target)
-    visible = [np.full(predictions, size)] * batch_view + [item.rows(phi) for phi in phis]
+    full = item.behind_carried(np.full(predictions - item.carried[1], item.count + 1))
+    visible = [item.rows(phi) for phi in [full] * batch_view + list(phis)]
     copies = len(visible)
     written = np.concatenate([item.header[-1:], item.target[:-1]])
     steps = np.concatenate([np.arange(shared), np.tile(np.arange(shared, shared + predictions), copies)])
@@ -90,6 +97,7 @@ def pack(item: Item, phis: Sequence[Ids], *, batch_view: bool, offset: int) -> P
         first=size + shared,
         target=item.target,
         text_tokens=size + predictions,
+        carried=item.carried[1],
     )
 
 
@@ -97,7 +105,7 @@ def collate(examples: Sequence[Packed]) -> Batch:
     """Pads to the longest. All examples must have the same number of copies."""
     width = max(map(len, examples))
     rows = [
-        place * width + example.first + np.arange(len(example) - example.first).reshape(-1, len(example.target))
+        place * width + example.first + np.arange(len(example) - example.first).reshape(-1, len(example.target))[:, example.carried :]
         for place, example in enumerate(examples)
     ]
     return Batch(
@@ -108,7 +116,7 @@ def collate(examples: Sequence[Packed]) -> Batch:
         copy=_padded([example.copy for example in examples], _PADDING),
         step=_padded([example.step for example in examples], -1),
         rows=torch.from_numpy(np.concatenate(rows, axis=1)),
-        labels=torch.from_numpy(np.concatenate([example.target for example in examples])),
+        labels=torch.from_numpy(np.concatenate([example.target[example.carried :] for example in examples])),
     )
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from backbones import attention, visibility
 from backbones.backbone import Backbone
-from backbones.layout import SourceRun, TargetRow, Units
+from backbones.layout import SourceRun, TargetRow, TargetRun, Units
 from backbones.slots import KVSlots
 from backbones.visibility import Trajectory
 from errors import CheckpointError
@@ -39,7 +39,7 @@ class Play:
         self.backbone, self.rng, self.vocab = backbone, rng, vocab
         self.prompt = rng.randint(1, 6)
         self.source = [rng.randrange(vocab) for _ in range(self.prompt + rng.randint(1, 14))]
-        self.target = [rng.randrange(vocab) for _ in range(rng.randint(1, 3))]
+        self.target = [rng.randrange(vocab) for _ in range(rng.randint(1, 4))]
         self.visible = [self.prompt] * (len(self.target) - 1)
         self.header_done = len(self.target) == 1
         self.region = slots.acquire(target_capacity=24)
@@ -48,18 +48,24 @@ class Play:
 
     @property
     def over(self) -> bool:
-        return (self.fed == len(self.source) and len(self.target) > 4) or len(self.target) == 20
+        return (self.fed == len(self.source) and len(self.target) > 5) or len(self.target) == 20
 
-    def turn(self) -> tuple[list[SourceRun], list[TargetRow]]:
+    def turn(self) -> tuple[list[SourceRun | TargetRun], list[TargetRow]]:
         count = self.rng.randint(0, min(5, len(self.source) - self.fed))
-        runs = [SourceRun(self.region, self.fed, self.source[self.fed : self.fed + count])] if count else []
+        runs: list[SourceRun | TargetRun] = [SourceRun(self.region, self.fed, self.source[self.fed : self.fed + count])] if count else []
         self.fed += count
         rows: list[TargetRow] = []
         if self.fed < self.prompt:
             return runs, rows
         if not self.header_done:
             self.header_done = True
-            rows = [TargetRow(self.region, i, token, visible=self.prompt) for i, token in enumerate(self.target[:-1])]
+            header = self.target[:-1]
+            if self.rng.random() < 0.5:
+                cut = self.rng.randint(0, len(header))
+                parts = ((0, header[:cut]), (cut, header[cut:]))
+                runs += [TargetRun(self.region, start, tokens, visible=self.prompt) for start, tokens in parts if tokens]
+            else:
+                rows = [TargetRow(self.region, i, token, visible=self.prompt) for i, token in enumerate(header)]
         if self.rng.random() < 0.7:
             stream = torch.arange(self.fed - self.prompt)
             units = Units(self.prompt, stream // 2, (len(stream) + 1) // 2)

@@ -2,7 +2,7 @@
 
 import torch
 
-from backbones.layout import SourceRun, TargetRow, Units, pack, round_size
+from backbones.layout import SourceRun, TargetRow, TargetRun, Units, pack, round_size
 from backbones.slots import KVSlots, SlotShape
 
 SLOTS = KVSlots(SlotShape(1, 1, 2, torch.float32), count=2, length=16)
@@ -24,6 +24,19 @@ def test_a_run_and_its_probe_are_one_query_whose_mask_hides_the_target_from_the_
     expected = torch.tensor([[INF, INF, 0, 0, INF], [INF, INF, 0, 0, 0], [0, 0, 0, 0, 0]])
     assert query.mask is not None
     assert torch.equal(query.mask, expected.repeat(2, 1))  # once for each query head of the key head
+
+
+def test_a_run_of_target_lies_from_right_to_left_and_sees_no_later_token() -> None:
+    layout = pack([TargetRun(A, 1, [21, 22, 23], visible=2)], [], offset=100, group=2, dtype=torch.float32)
+    assert layout.positions.tolist() == [[101, 102, 103]]
+    assert layout.rows.tolist() == [A.target_row(1), A.target_row(2), A.target_row(3)]
+    (query,) = layout.queries
+    assert (query.low, query.high, query.count) == (A.mid - 4, A.mid + 2, 3)
+    expected = torch.tensor([[INF, INF, 0, 0, 0, 0], [INF, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0]])
+    assert query.mask is not None
+    assert torch.equal(query.mask, expected.repeat(2, 1))
+    (one,) = pack([TargetRun(A, 1, [21], visible=2)], [], offset=0, group=2, dtype=torch.float32).queries
+    assert (one.low, one.high, one.mask) == (A.mid - 2, A.mid + 2, None)
 
 
 def test_a_probe_alone_and_a_single_token_need_no_mask() -> None:

@@ -1,6 +1,7 @@
 """From a reference to a checkpoint: folders, pointers to weights, and what is refused."""
 
 import json
+import stat
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,18 @@ def test_weights_in_a_pickle_are_refused(tmp_path: Path) -> None:
         loading.load(str(save(tmp_path / "pickled", pickle=True)))
 
 
+def test_a_model_that_brings_code_of_its_own_is_refused_and_nothing_of_it_runs(tmp_path: Path) -> None:
+    folder = save(tmp_path / "coded")
+    ran = tmp_path / "ran"
+    (folder / "code.py").write_text(f"open({str(ran)!r}, 'w')\n")
+    config = json.loads((folder / "config.json").read_text())
+    coded = {"model_type": "coded", "auto_map": {"AutoConfig": "code.Config", "AutoModelForCausalLM": "code.Model"}}
+    (folder / "config.json").write_text(json.dumps({**config, **coded}))
+    with pytest.raises(CheckpointError, match="trust_remote_code"):
+        loading.load(str(folder))
+    assert not ran.exists()
+
+
 @pytest.mark.parametrize(
     ("reference", "why"),
     [
@@ -86,3 +99,18 @@ def test_the_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatc
     assert loading.cache_folder() == tmp_path / "xdg" / "proactivellm"
     monkeypatch.setenv("PROACTIVELLM_CACHE", str(tmp_path / "ours"))
     assert loading.cache_folder() == tmp_path / "ours"
+
+
+def test_what_a_gguf_file_was_converted_to_can_be_read_by_a_user_who_is_not_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder once had the mode of the file, so that only root could enter it: the image's user could not."""
+    gguf = tmp_path / "some.gguf"
+    gguf.write_bytes(b"")
+    gguf.chmod(0o644)
+    read = tiny.model("qwen2")
+    read.config.quantization_config = {}
+    monkeypatch.setenv("PROACTIVELLM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(loading.AutoTokenizer, "from_pretrained", lambda **_: tiny.checkpoint().tokenizer)
+    monkeypatch.setattr(loading.AutoModelForCausalLM, "from_pretrained", lambda **_: read)
+    folder = loading._converted(gguf)
+    assert stat.S_IMODE(folder.stat().st_mode) & 0o700 == 0o700
+    assert (folder / "config.json").is_file()

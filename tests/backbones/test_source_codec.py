@@ -282,6 +282,15 @@ def test_a_special_token_that_plain_text_spells_is_refused() -> None:
         SourceCodec(tokenizer)
 
 
+@byte_level
+def test_plain_text_is_not_cut(make: Make) -> None:
+    codec = SourceCodec(tokenizers.fast(make()))
+    text = "dog " + "世" * 20
+    assert list(codec.plain(text)) == make().encode(text, add_special_tokens=False).ids
+    with pytest.raises(InvalidValueError):
+        codec.plain("\ud800")
+
+
 def test_a_slow_tokenizer_is_refused() -> None:
     with pytest.raises(CheckpointError, match="fast tokenizer"):
         SourceCodec(object())  # type: ignore[arg-type]  # that is the point

@@ -58,6 +58,31 @@ class ControllerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self._phase() is Phase.DECIDING)
     @rule(score=st.floats(-1, 2), candidate=st.sampled_from([WORD, REST, END]))
     def decide(self, score: float, candidate: Candidate) -> None:
+        if self.control.closing is not None:
+            return self._decide_at_a_seam(candidate)
+        return self._decide(score, candidate)
+
+    def _decide_at_a_seam(self, candidate: Candidate) -> None:
+        control, left = self.control, self.control.closing
+        assert left is not None
+        assert control.must_write
+        assert control.may_end
+        action, asked = control.decide(None, candidate)
+        assert (action, asked) == ("read" if candidate.ends else "write", None)
+        self.log.append(action)
+        if action == "write":
+            self.seen.append(self.released)
+        if control.phase is not Phase.DONE:
+            assert control.closing == (None if candidate.ends or left == 1 else left - 1)
+            assert control.phase is (Phase.READING if control.closing is None else Phase.DECIDING)
+
+    @precondition(lambda self: self._phase() in (Phase.READING, Phase.DECIDING) and not self.control.source_ended)
+    @rule(limit=st.integers(1, 4))
+    def close(self, limit: int) -> None:
+        self.control.close(limit)
+        assert self.control.phase is Phase.DECIDING
+
+    def _decide(self, score: float, candidate: Candidate) -> None:
         control, caps = self.control, self.control.rules
         ended, lag = control.source_ended, control.lag
         reads = _run(self.log, "read")
@@ -194,3 +219,10 @@ def test_no_source_after_the_source_end() -> None:
     control.end_source()
     with pytest.raises(BadStateError):
         control.release(1)
+
+
+def test_no_seam_behind_the_source_end() -> None:
+    control = Controller(Rules(max_output_tokens=10), threshold=0.5)
+    control.end_source(1)
+    with pytest.raises(BadStateError, match="seam"):
+        control.close(3)

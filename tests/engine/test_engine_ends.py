@@ -26,7 +26,7 @@ def first_token(engine: Engine, request: Request) -> int:
     session.send(Append("dog "))
     while engine.busy:
         engine.step()
-    token = session._target[len(engine.checkpoint.frame.header)]
+    token = session.rows.target[len(engine.checkpoint.frame.header)]
     engine.close(session)
     return token
 

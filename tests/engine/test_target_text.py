@@ -63,3 +63,19 @@ def test_tokens_are_counted_to_the_write_that_releases_them() -> None:
 @pytest.mark.parametrize("stop", [(), ("zzz",)])
 def test_flush_gives_what_is_held(stop: tuple[str, ...]) -> None:
     assert feed("hazz", stop)[0] == "hazz"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "found"),
+    [("end.", "new", "end. new"), ("end. ", "new", "end. new"), ("end.", " new", "end. new"), ("界。", "新", "界。新"), ("", "new", "new")],
+)
+def test_a_text_that_begins_anew_has_a_blank_before_it_where_words_have_blanks(before: str, after: str, found: str) -> None:
+    for stop in ((), ("wx",)):
+        made = TargetText(Letters(), stop)
+        for letter in before:
+            made.push(ord(letter))
+        made.separate()
+        for letter in after:
+            made.push(ord(letter))
+        made.flush()
+        assert made.sent == found

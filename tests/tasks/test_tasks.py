@@ -50,6 +50,12 @@ def test_a_prompt_may_only_use_declared_inputs() -> None:
         Task(prompt="{who}")
 
 
+def test_a_task_whose_target_goes_on_with_its_source_may_outlast_a_slot() -> None:
+    assert {name for name, task in DEFAULT_TASKS.items() if task.may_roll_over} == {"translate", "repeat"}
+    assert Task(prompt="", rollover=True).may_roll_over
+    assert not DEFAULT_TASKS["translate"].model_copy(update={"rollover": False}).may_roll_over
+
+
 def test_the_default_tasks_render() -> None:
     given_inputs = {"answer": {"question": "Why?"}, "choose": {"question": "Who?", "options": "A) Ann\nB) Bob"}}
     for name, task in DEFAULT_TASKS.items():

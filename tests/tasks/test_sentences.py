@@ -1,0 +1,55 @@
+"""Where sentences end: marks of several scripts, what closes behind them, and the full stops that end nothing."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.sentences import first_end, sentences
+
+TEXT = st.text(alphabet=st.sampled_from(list('ab B.!?…。！"”」) \n3')), max_size=60)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ["The dog sat. ", "Where? ", "There! ", "And so… ", "on"],
+        ['He said "Go!" ', "(She went.) ", "«Oui.» ", "Yes."],
+        ["Er kam am 3. Mai um 12. Stunde. ", "Dann ging er."],
+        ["Mr. Smith met Dr. J. R. Jones of the U.S. army, e.g. on 3.14 or 1.000 days. ", "It was late."],
+        ["Das gilt z.B. hier bzw. dort. ", "Gut."],
+        ["In 1990. ", "Then nothing."],
+        ["世界。", "「你好！」", "吗？", "好"],
+        ["終わり。 ", "次"],
+        ["क्या? ", "हाँ। ", "ठीक"],
+        ["A headline\n\n", "Its text\ngoes on. ", "End"],
+        ["Wait ... ", "what?! ", "no"],
+        ["no end at all"],
+    ],
+)
+def test_a_text_falls_into_its_sentences(parts: list[str]) -> None:
+    assert sentences("".join(parts)) == parts
+
+
+@pytest.mark.parametrize("text", ["The dog sat.", "The dog sat.”", "3.", "世界。", "世界。」", "Dr. ", "J. ", "", "a\n"])
+def test_no_end_is_told_before_the_character_behind_it_came(text: str) -> None:
+    assert first_end(text) is None
+
+
+@given(text=TEXT)
+def test_sentences_joined_are_the_text(text: str) -> None:
+    assert "".join(sentences(text)) == text
+
+
+@given(text=TEXT, more=TEXT)
+def test_an_end_once_told_stands_but_for_the_blanks_behind_it(text: str, more: str) -> None:
+    """So that a stream may be cut at it while the rest is still to come."""
+    early, late = first_end(text), first_end(text + more)
+    if early is not None:
+        assert late is not None
+        assert (text + more)[:late].rstrip() == text[:early].rstrip()
+
+
+@given(text=TEXT, seen=st.integers(0, 60))
+def test_what_was_searched_before_need_not_be_searched_again(text: str, seen: int) -> None:
+    if first_end(text[:seen]) is None:
+        assert first_end(text, min(seen, len(text))) == first_end(text)
