@@ -4,11 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 # What is installed beside the server; empty in the image.
-EXTRAS ?= [evaluation,training,dev,bench]
+EXTRAS ?= [audio,evaluation,training,dev,bench]
 # Its dependencies are pinned to versions of 2022; what it really imports is in the extra `dev`.
 SIMULEVAL ?= simuleval==1.1.4
 
-.PHONY: install demo test test-slow check schema bench clean
+.PHONY: install demo test test-slow check schema bench claims claims-run ablation clean
 
 install: $(STAMP)
 
@@ -35,12 +35,27 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/mypy --config-file clients/python/pyproject.toml clients/python/src
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
 
 schema: install
 	$(BIN)/python -m server.wire > clients/protocol.schema.json
 
 bench: install
 	$(BIN)/python -m benchmarks.engine --out benchmarks/out/engine.json
+
+# docs/claims.md, from what is committed in claims/results.
+claims: install
+	$(BIN)/python -m claims.page
+
+# Hours: DATA is the folder of the data sets, PARTS may be some of them, FLAGS are those of `python -m claims.run --help`.
+PARTS ?= h0-needle h0-squad h0-translate h1-needle h1-squad h2-translate h3-translate
+claims-run: install
+	$(BIN)/python -m claims.run $(PARTS) --data $(DATA) $(FLAGS)
+
+# Hours more: TASKS may be one of the two, FLAGS are those of `python -m claims.ablation --help`.
+TASKS ?= translate answer
+ablation: install
+	for task in $(TASKS); do $(BIN)/python -m claims.ablation $$task --data $(DATA) $(FLAGS) || exit 1; done
 
 clean:
 	rm -rf $(VENV)

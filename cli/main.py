@@ -11,12 +11,17 @@ import typer
 from pydantic import ValidationError
 
 from cli.calibrate import calibrate
+from cli.convert_whisper import convert_whisper
 from cli.evaluate import evaluate
+from cli.load import load
+from cli.make_key import make_key
+from cli.replay import replay
+from cli.seams import seams
 from cli.train import train
 from errors import InvalidValueError, ProactiveError, in_our_words
 
 # Commands that need more than the server does, and the extra that brings it.
-EXTRAS = {"evaluate": "evaluation", "calibrate": "evaluation", "score-delays": "evaluation", "train": "training"}
+EXTRAS = {"evaluate": "evaluation", "seams": "evaluation", "calibrate": "evaluation", "score-delays": "evaluation", "train": "training"}
 
 app = typer.Typer(
     help="ProactiveLLM: a streaming inference server in which a frozen language model decides by itself when to speak.",
@@ -45,6 +50,11 @@ def serve(  # noqa: PLR0913, PLR0917 (one a flag)
         list[str] | None,
         typer.Option(help="Folder, .gguf file or hub name; repeat for several. [default: checkpoints/smollm2]", show_default=False),
     ] = None,
+    adapter: Annotated[str | None, typer.Option(help="Folder with a LoRA for the one model.")] = None,
+    merge_adapter: Annotated[
+        bool | None,
+        typer.Option("--merge-adapter/--no-merge-adapter", help="Add adapters to the weights. [default: merge]", show_default=False),
+    ] = None,
     host: Annotated[str | None, typer.Option(help="Address to bind. [default: 127.0.0.1]", show_default=False)] = None,
     port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one. [default: 8000]", show_default=False)] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with any of the settings.")] = None,
@@ -59,7 +69,30 @@ def serve(  # noqa: PLR0913, PLR0917 (one a flag)
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, … [default: cpu]", show_default=False)] = None,
     threads: Annotated[int | None, typer.Option(help="Threads for torch. [default: torch's choice]", show_default=False)] = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Bind beyond loopback although there are no keys.")] = False,
+    api_keys_file: Annotated[
+        Path | None, typer.Option(help="File of API keys, see make-key: who has none gets nothing. [default: no keys]", show_default=False)
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(help="Origin of web pages that may connect; repeat for several. [default: the server's own]", show_default=False),
+    ] = None,
+    ssl_keyfile: Annotated[Path | None, typer.Option(help="TLS: the private key, PEM.", show_default=False)] = None,
+    ssl_certfile: Annotated[Path | None, typer.Option(help="TLS: the certificate, PEM.", show_default=False)] = None,
+    log_content: Annotated[
+        bool, typer.Option("--log-content", help="Log what is streamed, which is nobody's business but the clients'.")
+    ] = False,
+    other: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Any other setting of server/config.py, name=value, such as session_seconds=600; repeat."),
+    ] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error. [default: info]", show_default=False)] = None,
+    log_format: Annotated[
+        str | None, typer.Option(help="json or text. [default: text on a terminal, else json]", show_default=False)
+    ] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(help="Record every session into this folder, its content included, up to record_limit; `replay` runs one again."),
+    ] = None,
     simuleval: Annotated[
         str | None, typer.Option(help="Answer `simuleval --remote-eval` too: a task, or a session.start as JSON. Loopback only.")
     ] = None,
@@ -73,6 +106,8 @@ def serve(  # noqa: PLR0913, PLR0917 (one a flag)
 
     flags: dict[str, Any] = {
         "model": model or None,
+        "adapter": adapter,
+        "merge_adapter": merge_adapter,
         "host": host,
         "port": port,
         "kv_memory": kv_memory,
@@ -82,10 +117,18 @@ def serve(  # noqa: PLR0913, PLR0917 (one a flag)
         "device": device,
         "threads": threads,
         "insecure": insecure or None,
+        "api_keys_file": api_keys_file,
+        "allow_origin": allow_origin or None,
+        "ssl_keyfile": ssl_keyfile,
+        "ssl_certfile": ssl_certfile,
+        "log_content": log_content or None,
         "log_level": log_level,
+        "log_format": log_format,
+        "record": record,
         "simuleval": simuleval,
     }
-    settings = read_config(config, **{name: value for name, value in flags.items() if value is not None})
+    given = {name: value for name, value in flags.items() if value is not None}
+    settings = read_config(config, **{**_settings(other or []), **given})
     raise typer.Exit(run(settings))
 
 
@@ -94,6 +137,9 @@ def stream(  # noqa: PLR0913, PLR0917 (one a flag)
     file: Annotated[str, typer.Argument(help="Text file, or - for standard input.")],
     task: Annotated[str, typer.Option(help="Task of the model; GET /v1/models lists them.")] = "translate",
     url: Annotated[str, typer.Option(help="The server.")] = "ws://127.0.0.1:8000",
+    api_key: Annotated[
+        str | None, typer.Option(help="API key; better $PROACTIVELLM_API_KEY, which no process list shows.", show_default=False)
+    ] = None,
     tier: Annotated[str | None, typer.Option(help="Latency tier: low, medium or high.")] = None,
     threshold: Annotated[float | None, typer.Option(help="Threshold, instead of a tier.")] = None,
     head: Annotated[str | None, typer.Option(help="Decision head. [default: the task's]", show_default=False)] = None,
@@ -102,6 +148,9 @@ def stream(  # noqa: PLR0913, PLR0917 (one a flag)
     instruction: Annotated[str | None, typer.Option(help="Prompt instead of the task's.")] = None,
     max_lag: Annotated[int | None, typer.Option(help="Force a write when the source is so many words ahead.")] = None,
     max_output_tokens: Annotated[int | None, typer.Option(help="End after so many tokens.")] = None,
+    rollover: Annotated[
+        bool, typer.Option("--rollover", help="Go on past the end of the slot, for hours of text (docs/streams.md).")
+    ] = False,
     rate: Annotated[float, typer.Option(help="Words a second; 0: as fast as they are read.", min=0)] = 4.0,
     decisions: Annotated[bool, typer.Option("--decisions", help="Show every decision and its score; needs --plain.")] = False,
     plain: Annotated[bool, typer.Option("--plain", help="One line an event instead of the live view.")] = False,
@@ -117,9 +166,10 @@ def stream(  # noqa: PLR0913, PLR0917 (one a flag)
         "max_lag": max_lag,
         "max_output_tokens": max_output_tokens,
         "include_decisions": decisions,
+        "rollover": rollover or None,
     }
     with _opened(file) as text:
-        _show(url, task, flags, text, rate, plain=plain)
+        _show(url, task, flags, text, rate, plain=plain, api_key=api_key)
 
 
 @app.command()
@@ -139,7 +189,12 @@ def demo(
 
 app.command()(evaluate)
 app.command()(calibrate)
+app.command()(seams)
 app.command()(train)
+app.command()(make_key)
+app.command()(replay)
+app.command()(load)
+app.command()(convert_whisper)
 
 
 @app.command("score-delays")
@@ -154,6 +209,13 @@ def score_delays(
             print(line)
 
 
+def _settings(given: list[str]) -> dict[str, str]:
+    for part in given:
+        if "=" not in part:
+            raise InvalidValueError(f"expected --set name=value, got {part!r}", param="set")
+    return dict(part.split("=", 1) for part in given)
+
+
 def _opened(file: str) -> contextlib.AbstractContextManager[TextIO]:
     if file == "-":
         return contextlib.nullcontext(sys.stdin)
@@ -163,7 +225,7 @@ def _opened(file: str) -> contextlib.AbstractContextManager[TextIO]:
         raise InvalidValueError(f"expected a text file at {file!r}: {error.strerror}", param="file") from None
 
 
-def _show(url: str, task: str, flags: dict[str, Any], text: TextIO, rate: float, *, plain: bool) -> None:
+def _show(url: str, task: str, flags: dict[str, Any], text: TextIO, rate: float, *, plain: bool, api_key: str | None = None) -> None:
     from proactivellm_client import ClientError  # noqa: PLC0415 (serve needs no client)
     from rich.console import Console  # noqa: PLC0415 (only what the command needs is imported)
 
@@ -173,10 +235,10 @@ def _show(url: str, task: str, flags: dict[str, Any], text: TextIO, rate: float,
     console, session = Console(), options(flags)
     try:
         if plain or not console.is_terminal:
-            asyncio.run(stream(url, task, session, text, rate, PlainView(console)))
+            asyncio.run(stream(url, task, session, text, rate, PlainView(console), api_key=api_key))
             return
         with LiveView(console, " · ".join(str(part) for part in (task, session.get("head"), session.get("tier")) if part)) as view:
-            asyncio.run(stream(url, task, session, text, rate, view))
+            asyncio.run(stream(url, task, session, text, rate, view, api_key=api_key))
     except ClientError as error:
         raise ProactiveError(str(error)) from error
 

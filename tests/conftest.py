@@ -1,5 +1,6 @@
 """Settings of every test run."""
 
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -13,5 +14,10 @@ torch.set_num_threads(1)
 @pytest.fixture(autouse=True)
 def _logs_of_one_test_are_not_the_next_ones() -> Iterator[None]:
     """A server that a test starts in this process writes to the test's own standard error, which is closed after it."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
     yield
     structlog.reset_defaults()
+    logging.captureWarnings(False)
+    root.handlers[:] = handlers
+    root.setLevel(level)

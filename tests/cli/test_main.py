@@ -32,6 +32,18 @@ def test_a_module_of_ours_that_is_missing_is_no_missing_extra(monkeypatch: pytes
 
 
 def test_every_command_is_explained(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("serve", "stream", "demo", "evaluate", "calibrate", "score-delays", "train"):
+    for command in (
+        "serve",
+        "stream",
+        "demo",
+        "evaluate",
+        "calibrate",
+        "score-delays",
+        "train",
+        "convert-whisper",
+        "make-key",
+        "replay",
+        "load",
+    ):
         assert run(monkeypatch, command, "--help") == 0
         assert len(capsys.readouterr().out) > 200
