@@ -64,7 +64,7 @@ class Recording(BaseModel):
 def read_recording(file: Path) -> Recording:
     """Raises InvalidValueError for a file that is none; a last line that was cut off is left out."""
     try:
-        first, *rest = file.read_text(encoding="utf-8").splitlines()
+        first, *rest = file.read_text(encoding="utf-8").split("\n")
         head = Head.model_validate_json(first)
         if rest and not _is_whole(rest[-1]):
             del rest[-1]

@@ -81,7 +81,8 @@ class Timing:
         self._timings.forget(self)
 
     def _write(self, now: float) -> None:
-        self._metrics.lag.labels(self._model).observe(now - self.waiting[0])
+        if self.waiting:  # text that was held back comes at a cancel, when everything was answered
+            self._metrics.lag.labels(self._model).observe(now - self.waiting[0])
         if not self._wrote:
             self._metrics.first_write.labels(self._model).observe(now - self._first)
             self._wrote = True

@@ -262,4 +262,7 @@ class Worker:
 
 def _hand_out(outbox: Sequence[tuple[Handle, Outcome]]) -> None:
     for handle, outcome in outbox:
-        handle.deliver(outcome)
+        try:
+            handle.deliver(outcome)
+        except Exception:  # what is wrong with one session must not cost the others their events
+            log.exception("session.not_delivered")

@@ -156,7 +156,7 @@ def parse(text: str) -> dict[str, Any]:
 def read(data: dict[str, Any]) -> ClientEvent:
     """The event in a frame. Raises RefusedError, which names the field."""
     kind = data.get("type")
-    if kind in UNSUPPORTED:
+    if isinstance(kind, str) and kind in UNSUPPORTED:
         raise RefusedError("unsupported_event", f"expected one of: {', '.join(EVENTS)}; {kind} is not supported here", param="type")
     if not isinstance(kind, str) or kind not in EVENTS:
         raise RefusedError("invalid_value", f"type: expected one of: {', '.join(EVENTS)}; got {cut(str(kind), 80)!r}", param="type")

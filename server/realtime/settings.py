@@ -12,6 +12,7 @@ from pydantic import Field
 from server import wire
 from server.realtime.messages import MaxOutputTokens, Nothing, RefusedError, ResponseParams, Strict, TextOnly, validated
 
+_WHOLE = ("inputs", "head")  # replaced by an update, not merged into
 QUERY = ("task", "head", "tier")  # of ours that may stand in the address
 ELSEWHERE = ("type", "model", "instruction", "max_output_tokens", "modality", "audio")  # of a native start: OpenAI's fields say these
 Own = dict[str, Any]
@@ -163,12 +164,15 @@ def _native(own: Own, where: str, **ours: Any) -> wire.SessionStart:
 
 
 def _merged(said: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Any]:
-    """`update` over `said`, objects field by field. Of a tier and a threshold the newer stands."""
+    """`update` over `said`, objects field by field, but for those whose fields are the client's own: they would grow without bound.
+
+    Of a tier and a threshold the newer stands.
+    """
     merged = dict(said)
     if update.get("tier") is not None or update.get("threshold") is not None:
         merged.pop("tier", None)
         merged.pop("threshold", None)
     for name, value in update.items():
         old = merged.get(name)
-        merged[name] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+        merged[name] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) and name not in _WHOLE else value
     return merged

@@ -114,6 +114,15 @@ def test_a_line_that_was_cut_off_by_a_crash_is_left_out(tmp_path: Path) -> None:
     assert len(whole.lines) == 2
 
 
+def test_separators_that_json_leaves_as_they_are_do_not_cut_a_line(tmp_path: Path) -> None:
+    file = a_file(tmp_path)
+    whole = read_recording(file)
+    message = json.dumps({"at": 0.4, "client": {"type": "source.append", "text": "a\u2028b\u0085c "}}, ensure_ascii=False)
+    with file.open("a", encoding="utf-8") as out:
+        out.write(message + "\n")
+    assert len(read_recording(file).lines) == len(whole.lines) + 1
+
+
 @pytest.mark.parametrize("content", [b"", b"{}\n", b"\xff\n", b"[1]\n", b'{"recording": 2}\n'])
 def test_what_is_no_recording_is_told(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "a.jsonl"

@@ -100,3 +100,14 @@ def test_a_refused_update_is_no_refused_session_and_a_cancelled_one_has_no_final
     session.came(done("cancelled"))
     assert world.value("refusals_total", code="internal") == 0
     assert world.value("final_seconds_count", model="m") == 0
+
+
+def test_text_that_was_held_back_until_a_cancel_answers_no_source() -> None:
+    world = World()
+    session = world.session()
+    for what in (OPENED, Read(1, 1), write(1), done("cancelled")):
+        if isinstance(what, Read):
+            session.sent(Append("a "))
+        session.came(what)
+    assert world.value("lag_seconds_count", model="m") == 0
+    assert world.value("first_write_seconds_count", model="m") == 1

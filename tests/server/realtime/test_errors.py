@@ -30,6 +30,7 @@ BAD: list[tuple[Any, str, str | None]] = [
     ("[" * 5000, "invalid_json", None),
     ({}, "invalid_value", "type"),
     ({"type": "session.start"}, "invalid_value", "type"),
+    ({"type": [1]}, "invalid_value", "type"),
     ({"type": "conversation.item.delete", "item_id": "x"}, "unsupported_event", "type"),
     ({"type": "conversation.item.truncate", "item_id": "x", "content_index": 0, "audio_end_ms": 1}, "unsupported_event", "type"),
     ({"type": "conversation.item.retrieve", "item_id": "x"}, "unsupported_event", "type"),
