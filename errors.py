@@ -6,6 +6,8 @@ Each class carries the `code` that the wire shows. Nothing here knows about sock
 import re
 from collections.abc import Iterable
 
+from pydantic import ValidationError
+
 MAX_TOLD = 400  # characters of what a client sent that may go back to it
 _SHOULD = re.compile(r"(?:Input|String|List|Set|Tuple|Dictionary|Value) should (?:be|have) ")
 
@@ -19,6 +21,12 @@ def in_our_words(message: str) -> str:
     """A validator's message as "expected …", cut: it may repeat what came."""
     known = {"Field required": "expected a value, got none", "Extra inputs are not permitted": "expected no field of this name"}
     return cut(known.get(message) or _SHOULD.sub("expected ", message.removeprefix("Value error, "), count=1))
+
+
+def first_fault(error: ValidationError, whole: str) -> tuple[str, str]:
+    """The field at fault, `whole` where it is no single one, and what the validator says of it in its own words."""
+    fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return ".".join(map(str, fault["loc"])) or whole, fault["msg"]
 
 
 class ProactiveError(Exception):

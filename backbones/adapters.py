@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from errors import CheckpointError
+from errors import CheckpointError, first_fault
 
 WEIGHTS_FILE, CONFIG_FILE, PICKLE_FILE = "adapter_model.safetensors", "adapter_config.json", "adapter_model.bin"
 _BEFORE, _DOWN, _UP = "base_model.model.", ".lora_A.weight", ".lora_B.weight"
@@ -137,9 +137,8 @@ def _settings(folder: Path) -> Settings:
     except OSError as error:
         raise CheckpointError(f"expected the settings of an adapter at {path}: {error.strerror}") from None
     except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in fault["loc"]) or "file"
-        raise CheckpointError(f"{path}: {where}: {fault['msg']}; only plain LoRA is served", param=where) from None
+        where, told = first_fault(error, "file")
+        raise CheckpointError(f"{path}: {where}: {told}; only plain LoRA is served", param=where) from None
 
 
 def _tensors(folder: Path) -> dict[str, torch.Tensor]:

@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from errors import CheckpointError, in_our_words
+from errors import CheckpointError, first_fault, in_our_words
 
 CONFIG_FILE = "audio_encoder.json"
 
@@ -61,6 +61,5 @@ def read_config(folder: Path) -> EncoderConfig:
     except OSError as error:
         raise CheckpointError(f"expected {CONFIG_FILE} in {folder}: {error.strerror}") from None
     except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in fault["loc"]) or "file"
-        raise CheckpointError(f"{CONFIG_FILE} in {folder.name}: {where}: {in_our_words(fault['msg'])}", param=where) from None
+        where, told = first_fault(error, "file")
+        raise CheckpointError(f"{CONFIG_FILE} in {folder.name}: {where}: {in_our_words(told)}", param=where) from None

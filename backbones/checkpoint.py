@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from backbones import adapters
-from errors import CheckpointError
+from errors import CheckpointError, first_fault
 from tasks import DEFAULT_TASKS, Task
 
 CONFIG_FILE = "proactivellm.json"
@@ -134,6 +134,5 @@ def _read(path: Path, adapter: TypeAdapter[T]) -> T | None:
     try:
         return adapter.validate_json(path.read_bytes())
     except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in fault["loc"]) or "file"
-        raise CheckpointError(f"{path.name} in {path.parent.name}: {where}: {fault['msg']}", param=where) from None
+        where, told = first_fault(error, "file")
+        raise CheckpointError(f"{path.name} in {path.parent.name}: {where}: {told}", param=where) from None

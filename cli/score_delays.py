@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from errors import InvalidValueError
+from errors import InvalidValueError, first_fault
 from evaluation.latency import LATENCY, Delays
 
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -38,7 +38,6 @@ def _read(number: int, line: str) -> Delays:
     try:
         read = Line.model_validate_json(line)
     except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in fault["loc"]) or "the line"
-        raise InvalidValueError(f"line {number}, {field}: {fault['msg']}", param=field) from None
+        field, told = first_fault(error, "the line")
+        raise InvalidValueError(f"line {number}, {field}: {told}", param=field) from None
     return Delays(read.delays, read.source_length, read.reference_length, read.hypothesis_length)

@@ -16,7 +16,7 @@ from pathlib import Path
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from errors import InvalidValueError
+from errors import InvalidValueError, first_fault
 
 log = structlog.get_logger()
 PREFIX = "plm-"  # so that people, and scanners for secrets, see what it is
@@ -138,6 +138,5 @@ def _check(text: str) -> dict[str, Key]:
 def _why(error: ValueError) -> str:
     """Without the input: somebody may have written a key where its hash belongs."""
     if isinstance(error, ValidationError):
-        fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        return f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+        return ": ".join(first_fault(error, ""))
     return str(error)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from backbones.checkpoint import Template
-from errors import InvalidValueError
+from errors import InvalidValueError, first_fault
 from tasks import Task
 from training.budget import Budget
 from training.objective import Loss
@@ -173,9 +173,8 @@ def read_config(path: Path) -> Config:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InvalidValueError(f"expected a TOML file at {path}: {error}", param="config") from None
     except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in fault["loc"]) or "config"
-        raise InvalidValueError(f"{path}, {where}: {fault['msg']}", param=where) from None
+        where, told = first_fault(error, "config")
+        raise InvalidValueError(f"{path}, {where}: {told}", param=where) from None
 
 
 def lasting(config: Config) -> dict[str, Any]:
