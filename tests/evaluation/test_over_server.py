@@ -9,7 +9,7 @@ from evaluation.backends import OnEngine, OverServer, describe
 from evaluation.policies import Policy, baselines
 from evaluation.record import Record
 from tests import tiny
-from tests.evaluation.test_drive import EXAMPLES, rounded
+from tests.evaluation.test_drive import EXAMPLES, near
 from tests.server.live import Live, wait_until
 
 BASELINES = ["full", "wait_k", "fixed_fraction", "random", "oracle"]
@@ -27,7 +27,7 @@ def live() -> Iterator[Live]:
 def by_key(records: Iterator[Record]) -> dict[tuple[str, str], Record]:
     """Without what needs a tokenizer at hand."""
     bare = (record.model_copy(update={"token_delays": None, "source_tokens": None}) for record in records)
-    return {(record.policy, record.id): rounded(record) for record in bare}
+    return {(record.policy, record.id): near(record) for record in bare}
 
 
 def test_a_server_gives_the_records_that_the_engine_gives(live: Live) -> None:

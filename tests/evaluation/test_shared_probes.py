@@ -11,11 +11,11 @@ from evaluation.record import Record
 from evaluation.shared_probes import OnSharedProbes
 from tasks.example import Example
 from tests import tiny
-from tests.evaluation.test_drive import EXAMPLES, JOBS, rounded
+from tests.evaluation.test_drive import EXAMPLES, JOBS, near
 
 
 def by_key(records: "list[Record]") -> dict[tuple[str, str], Record]:
-    return {(record.policy, record.id): rounded(record) for record in records}
+    return {(record.policy, record.id): near(record) for record in records}
 
 
 @pytest.mark.parametrize("task", ["echo", "words"])
