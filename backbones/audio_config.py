@@ -49,6 +49,11 @@ class EncoderConfig(BaseModel):
         return self
 
     @property
+    def token_ms(self) -> int:
+        """Of the stream that one audio token stands for."""
+        return 20 * self.pool
+
+    @property
     def out(self) -> int:
         """Width of an audio token."""
         return self.projector.out if self.projector else self.width

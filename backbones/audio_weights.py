@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import save_torch_state_dict
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from transformers import AutoConfig, WhisperModel
 from transformers.utils import logging as transformers_logging
 
@@ -19,6 +20,7 @@ from backbones.audio_encoder import AudioEncoder
 from errors import CheckpointError
 
 WEIGHTS_FILE = "audio_encoder.safetensors"
+_PARTS = "audio_encoder*.safetensors"  # or `audio_encoder-00001-of-00002.safetensors` and so on
 # Ours, and Hugging Face's in Whisper and Qwen2-Audio.
 _NAMES = {
     "attention_norm": "self_attn_layer_norm",
@@ -44,11 +46,12 @@ def load_encoder(reference: str, *, dtype: torch.dtype = torch.float32, device: 
     return encoder.to(device, dtype).eval().requires_grad_(False)
 
 
-def save_encoder(encoder: AudioEncoder, folder: Path) -> None:
-    """Writes both files, the weights in the encoder's dtype; other files of the folder stay."""
+def save_encoder(encoder: AudioEncoder, folder: Path, *, shard_size: str = "5GB") -> None:
+    """Writes the shape and the weights, these in the encoder's dtype and in files no larger than that; other files of the folder stay."""
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: tensor.contiguous() for name, tensor in encoder.state_dict().items()}
-    save_file(weights, folder / WEIGHTS_FILE, metadata={"format": "pt"})
+    pattern = WEIGHTS_FILE.replace(".", "{suffix}.")
+    save_torch_state_dict(weights, folder, filename_pattern=pattern, max_shard_size=shard_size)
     (folder / CONFIG_FILE).write_text(encoder.config.model_dump_json(indent=2, exclude_none=True) + "\n", encoding="utf-8")
 
 
@@ -118,7 +121,7 @@ def _from_whisper(reference: str) -> AudioEncoder:
 def _read(folder: Path) -> AudioEncoder:
     config = read_config(folder)
     try:
-        weights = load_file(folder / WEIGHTS_FILE)
+        parts = [load_file(path) for path in sorted(folder.glob(_PARTS)) or [folder / WEIGHTS_FILE]]
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"expected {WEIGHTS_FILE} in {folder}: {error}") from error
-    return build(config, weights)
+    return build(config, {name: tensor for part in parts for name, tensor in part.items()})

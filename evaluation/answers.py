@@ -1,4 +1,4 @@
-"""Short answers against their references: SQuAD's exact match and F1, and the letter of a multiple choice. Knows no corpus and no model."""
+"""Texts against their references: SQuAD's exact match and F1, the letter of a multiple choice, bare words. Knows no corpus and no model."""
 
 import re
 import string
@@ -15,6 +15,11 @@ LETTER = re.compile(r"(?<![\w'])[A-H](?![\w'])")  # no I: in a sentence it is a 
 def normalised(answer: str) -> str:
     """As the official SQuAD v1.1 script: lower case, no ASCII punctuation, no English articles, single blanks (Rajpurkar et al. 2016)."""
     return " ".join(ARTICLE.sub(" ", answer.lower().translate(PUNCTUATION)).split())
+
+
+def plain_words(text: str) -> str:
+    """Lower case, no ASCII punctuation, single blanks: what can be heard."""
+    return " ".join(text.lower().translate(PUNCTUATION).split())
 
 
 def exact_match(hypothesis: str, references: Sequence[str]) -> float:

@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from backbones.audio_file import read
 from backbones.loading import Checkpoint
-from engine.actions import Append, End
+from engine.actions import Append, AppendAudio, End, Message
 from engine.engine import Engine, EngineConfig
 from engine.request import resolve
 from engine.session import Session
 from errors import ProactiveError
-from evaluation.policies import Policy
+from evaluation.policies import Policy, source_units
 from evaluation.record import Record, Trace
 from tasks.example import Example
 from tasks.words import pieces
@@ -24,9 +25,11 @@ def fitting_engine(checkpoint: Checkpoint, task: str, examples: Iterable[Example
     for example in examples:
         with naming(example):
             settings = resolve(checkpoint, Policy("full").request(task, example, max_output_tokens=max_output_tokens))
-            source = len(settings.prefix) + len(checkpoint.codec.encode(example.source).tokens) + len(frame.source_end)
+            stream = len(checkpoint.codec.encode(example.source).tokens) if example.audio is None else source_units(example) + 1
+            source = len(settings.prefix) + stream + len(frame.source_end)
         longest = max(longest, source + len(frame.header) + settings.rules.max_output_tokens)
-    memory = (slots * longest + 1) * checkpoint.backbone.shape.bytes_per_row()
+    hearing = checkpoint.encoder.state_bytes if checkpoint.encoder else 0
+    memory = (slots * longest + 1) * checkpoint.backbone.shape.bytes_per_row() + slots * hearing
     return Engine(checkpoint, EngineConfig(kv_memory=memory, slot_length=longest, tick_tokens=max(256, 16 * slots)))
 
 
@@ -38,17 +41,24 @@ def run(engine: Engine, task: str, jobs: Iterable[Job], *, max_output_tokens: in
             policy, example = job
             with naming(example):
                 session = engine.open(policy.request(task, example, max_output_tokens=max_output_tokens))
+                for message in messages(example):
+                    session.send(message)
             traces[session] = Trace(policy, example)
-            for piece in pieces(example.source):
-                session.send(Append(piece))
-            session.send(End())
         if not traces:
             return
         for session, event in engine.step():
             traces[session].take(event)
             if traces[session].done is not None:
                 trace = traces.pop(session)
-                yield trace.record(engine.checkpoint.codec.encode(trace.example.source).units)
+                heard = trace.example.audio is not None
+                yield trace.record(None if heard else engine.checkpoint.codec.encode(trace.example.source).units)
+
+
+def messages(example: Example) -> list[Message]:
+    """All of the source, word by word or as one piece of samples, and its end."""
+    if example.audio is None:
+        return [*map(Append, pieces(example.source)), End()]
+    return [AppendAudio(read(example.audio).numpy().tobytes()), End()]
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import proactivellm_client as client
 
 from engine import actions
 from engine.request import Request
-from errors import ProactiveError
+from errors import InvalidValueError, ProactiveError
 from evaluation.drive import Job
 from evaluation.record import Clock, Record, Trace
 from tasks.words import pieces
@@ -44,6 +44,8 @@ async def run(
 
 async def _one(url: str, task: str, job: Job, model: str | None, pace: float, max_output_tokens: int | None) -> Record:
     policy, example = job
+    if example.audio is not None:
+        raise InvalidValueError(f"item {example.id!r}: expected text, over a server; got a recording")
     trace = Trace(policy, example)
     options = _options(policy.request(task, example, max_output_tokens=max_output_tokens), model)
     sent: list[float] = []

@@ -8,14 +8,26 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from backbones.audio_file import milliseconds
+from backbones.audio_mel import RATE
+from backbones.audio_pcm import AudioFormat
 from backbones.source_codec import count_units
 from engine.request import Request
 from errors import UnknownNameError
 from tasks.example import Example
 
+AUDIO = AudioFormat("float32", RATE)  # as recordings are sent
+TOKEN_MS = 40  # of audio
+
+
+def source_units(example: Example) -> int:
+    """What heads count of a whole source: its words, or its audio tokens."""
+    return count_units(example.source) if example.audio is None else milliseconds(example.audio) // TOKEN_MS
+
+
 # Baselines that know what no server knows: the source's length, the end of the evidence, an item's own seed.
 ITEM_PARAMS: Mapping[str, Callable[[Example], dict[str, Any]]] = {
-    "fixed_fraction": lambda example: {"source_length": max(count_units(example.source), 1)},
+    "fixed_fraction": lambda example: {"source_length": max(source_units(example), 1)},
     "oracle": lambda example: {"source_length": max(example.oracle or 0, 1)},
     "random": lambda example: {"seed": zlib.crc32(example.id.encode())},
 }
@@ -53,18 +65,20 @@ class Policy:
         return Request(
             task=task,
             inputs=example.inputs,
+            instruction=example.prompt,
             head=HEAD_OF.get(self.name, self.name),
             head_params={**dict(self.params), **of_item},
             threshold=self.threshold,
             tier=self.tier,
             max_output_tokens=max_output_tokens,
             decisions=True,
+            audio=AUDIO if example.audio else None,
         )
 
 
 def baselines(names: Sequence[str], examples: Sequence[Example]) -> list[Policy]:
     """The points of each baseline, no longer than the longest source. Raises UnknownNameError with the list of baselines."""
-    longest = max((count_units(example.source) for example in examples), default=0)
+    longest = max((source_units(example) for example in examples), default=0)
     points: dict[str, list[Policy]] = {
         "full": [Policy("full", 0.0)],
         "wait_k": [Policy("wait_k", k) for k in WAIT_K if k <= longest],

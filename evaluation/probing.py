@@ -14,6 +14,7 @@ from backbones.layout import SourceRun, TargetRow, Units
 from backbones.loading import Checkpoint
 from backbones.slots import Region
 from engine.request import resolve
+from errors import InvalidValueError
 from evaluation import company
 from evaluation.company import Ask
 from evaluation.policies import Policy
@@ -82,6 +83,8 @@ class _Forced:
     """One item: first the full view writes its target, then every prefix is asked about each token of it."""
 
     def __init__(self, checkpoint: Checkpoint, task: str, number: int, example: Example, limits: Limits, reduce: Reduce) -> None:
+        if example.audio is not None:
+            raise InvalidValueError(f"item {example.id!r}: expected text, where every prefix is probed; got a recording")
         settings = resolve(checkpoint, Policy("full").request(task, example))
         encoded = checkpoint.codec.encode(example.source)
         self._spec: Task = checkpoint.config.tasks[task]

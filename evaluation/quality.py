@@ -128,15 +128,20 @@ class Rouge:
 class Wer:
     """Word error rate by jiwer: substitutions, deletions and insertions over reference words, as sums of the corpus; lower is better.
 
-    Words are what whitespace separates, cased and with their punctuation: whoever wants less normalises both sides first.
+    Words are what whitespace separates, cased and with their punctuation; or, if `plain`, without both.
     Of several references the one with the lowest rate counts. statistics: errors, reference words.
     """
 
     higher_is_better = False
     scale = "%, may exceed 100"
 
+    def __init__(self, *, plain: bool = False) -> None:
+        self._plain = plain
+
     def statistics(self, hypothesis: str, references: Sequence[str]) -> Array:
         """[2]."""
+        if self._plain:
+            hypothesis, references = answers.plain_words(hypothesis), [answers.plain_words(reference) for reference in references]
         # jiwer splits at blanks only, and would take two lines for one word.
         found = [jiwer.process_words(" ".join(reference.split()), " ".join(hypothesis.split())) for reference in references]
         counts = [(one.substitutions + one.deletions + one.insertions, one.substitutions + one.deletions + one.hits) for one in found]
@@ -172,6 +177,7 @@ QUALITY: dict[str, QualityMetric] = {
     "rouge2": Mean(Rouge("rouge2")),
     "rougeL": Mean(Rouge("rougeL")),
     "wer": Wer(),
+    "wer_words": Wer(plain=True),
 }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from backbones.audio_file import milliseconds
 from backbones.source_codec import count_units
 from engine.actions import Action, Decision, Done, Event, Failure, Write
 from evaluation.policies import Policy
@@ -28,11 +29,13 @@ class Record(BaseModel):
     """One item under one policy.
 
     policy, curve, threshold: the policy's label, its name, and the threshold in force
-    source_length: M, in words; read: phi when the session ended
-    delays:        [L] g_t: words visible when target token t was written
-    word_delays:   [target words] words visible when each word of the target was complete, that is, when what follows it came
+    source_length: M, in words or ms; read: phi when the session ended
+    delays:        [L] g_t: words or ms visible when target token t was written
+    word_delays:   [target words] words or ms visible when each word of the target was complete, that is, when what follows it came
     token_delays:  [L] source tokens visible when target token t was written; None where no tokenizer was at hand
     source_tokens: M in tokens, likewise
+    word_writes:   [target words] of a recording: ms visible when the last character of each word of the target was written
+    word_ends:     ms at which the words of the reference end in the recording, where that is known
     decisions:     (phi, index, score, action) of every probe, in order; the score is None where the head was not asked
     """
 
@@ -53,6 +56,8 @@ class Record(BaseModel):
     word_delays: tuple[int, ...]
     token_delays: tuple[int, ...] | None = None
     source_tokens: int | None = None
+    word_writes: tuple[int, ...] = ()
+    word_ends: tuple[int, ...] = ()
     decisions: tuple[tuple[int, int, float | None, Action], ...]
     oracle: int | None = None
     error: str | None = None
@@ -84,6 +89,8 @@ class Trace:
         failed = next((event.error for event in self._events if isinstance(event, Failure)), None)
         written = [decision for decision in decided if decision.action == "write"]
         delays = tuple(decision.phi for decision in written[: done.usage.target_tokens])
+        writes = [event for event in self._events if isinstance(event, Write)]
+        audio = self.example.audio
         return Record(
             policy=self.policy.label,
             curve=self.policy.name,
@@ -95,12 +102,14 @@ class Trace:
             references=self.example.references,
             target=done.text,
             reason=done.reason,
-            source_length=count_units(self.example.source),
+            source_length=count_units(self.example.source) if audio is None else milliseconds(audio),
             read=done.usage.source_units,
             delays=delays,
-            word_delays=tuple(word_delays((event for event in self._events if isinstance(event, Write)), done.usage.source_units)),
+            word_delays=tuple(word_delays(writes, done.usage.source_units)),
             token_delays=None if token_units is None else tuple(sum(unit < phi for unit in token_units) for phi in delays),
             source_tokens=None if token_units is None else len(token_units),
+            word_writes=() if audio is None else tuple(word_writes(writes)),
+            word_ends=self.example.word_ends,
             decisions=tuple((d.phi, d.index, _finite(d.score), d.action) for d in decided),
             oracle=self.example.oracle,
             error=failed.code if failed else None,
@@ -117,6 +126,17 @@ def word_delays(writes: Iterable[Write], last_phi: int) -> list[int]:
                 delays.append(write.phi)
             in_word = not char.isspace()
     return [*delays, last_phi] if in_word else delays
+
+
+def word_writes(writes: Iterable[Write]) -> list[int]:
+    """phi of the event that brought the last character of each whitespace word of the target."""
+    last, in_word = list[int](), False
+    for write in writes:
+        for char in write.text:
+            if not char.isspace():
+                last[len(last) - in_word :] = [write.phi]
+            in_word = not char.isspace()
+    return last
 
 
 def _finite(score: float | None) -> float | None:

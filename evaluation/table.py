@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 
 from errors import InvalidValueError
-from evaluation import pace
+from evaluation import pace, word_lag
 from evaluation.bootstrap import Array, Interval, Resamples, Score, counted, ratio
 from evaluation.latency import LATENCY, Delays, coverage
 from evaluation.policies import ALL_BASELINES
@@ -87,6 +87,7 @@ class Table:
         quality: each metric on its own scale. outputs: length_ratio, and percent of empty, capped, early and errors.
         words, words_by_word, tokens, ms: latencies in the conventions of the report; the last two only where they were recorded.
         pace: ms until the first write and of lag, p50 and p95; only with a clock
+        word_ends: ms from the end of each word to its write, mean, p50 and p95; only where recordings say when words end
         """
         if label not in self._rows:
             self._rows[label] = self._sampled(label)
@@ -101,7 +102,7 @@ class Table:
         records = self.records(label)
         present = [place for place, record in enumerate(records) if record is not None]
         known = [record for record in records if record is not None]
-        columns = [*self._quality(known), *_outputs(known), *_latencies(known, self.pace)] if known else []
+        columns = [*self._quality(known), *_outputs(known), *_latencies(known, self.pace), *_word_lags(known)] if known else []
         every = np.zeros((len(records), sum(statistics.shape[1] for _, statistics, _ in columns)))
         if columns:
             every[present] = np.hstack([statistics for _, statistics, _ in columns])
@@ -110,7 +111,7 @@ class Table:
         for key, statistics, score in columns:
             found[key] = score(sums[:, start : start + statistics.shape[1]])
             start += statistics.shape[1]
-        return {key: self._trusted(row) for key, row in {**found, **self._paced(known, present)}.items()}
+        return {key: self._trusted(row) for key, row in {**found, **self._paced(known, present), **self._spoken(known, present)}.items()}
 
     def _trusted(self, row: Rows) -> Rows:
         """Of fewer than two clusters the resamples are all the same and say nothing."""
@@ -125,11 +126,18 @@ class Table:
     def _paced(self, records: Sequence[Record], present: Sequence[int]) -> dict[Key, Rows]:
         found: dict[Key, Rows] = {}
         if records and all(record.clock for record in records):
-            clusters = self.resamples.cluster[present].tolist()
             for name, of_record in (("first_write", pace.first_write), ("lag", pace.lags)):
-                p50, p95 = pace.quantiles([of_record(record) for record in records], clusters, self.resamples)
-                found |= {("pace", f"{name}_p50"): p50, ("pace", f"{name}_p95"): p95}
+                found |= self._quantiles("pace", name, [of_record(record) for record in records], present)
         return found
+
+    def _spoken(self, records: Sequence[Record], present: Sequence[int]) -> dict[Key, Rows]:
+        if not records or not all(record.word_ends for record in records):
+            return {}
+        return self._quantiles("word_ends", "lag", [word_lag.lags(record) for record in records], present)
+
+    def _quantiles(self, group: str, name: str, values: Sequence[Sequence[float]], present: Sequence[int]) -> dict[Key, Rows]:
+        p50, p95 = pace.quantiles(values, self.resamples.cluster[present].tolist(), self.resamples)
+        return {(group, f"{name}_p50"): p50, (group, f"{name}_p95"): p95}
 
 
 def interval(row: Rows) -> Interval:
@@ -154,6 +162,13 @@ def _outputs(records: Sequence[Record]) -> list[Column]:
         (("outputs", "length_ratio"), np.stack([length.statistics(r.target, r.references) for r in records]), length.score),
         *((("outputs", name), counted([100.0 * flag for flag in given]), ratio) for name, given in flags.items()),
     ]
+
+
+def _word_lags(records: Sequence[Record]) -> list[Column]:
+    if not all(record.word_ends for record in records):
+        return []
+    found = [word_lag.lags(record) for record in records]
+    return [(("word_ends", "lag_mean"), np.array([(sum(lags), len(lags)) for lags in found], dtype=np.float64), ratio)]
 
 
 def _latencies(records: Sequence[Record], words_a_second: float) -> list[Column]:

@@ -18,6 +18,7 @@ GROUPS = {
     "tokens": "Latency in tokens of the source, at each target token",
     "ms": "Latency in ms by the clock, with the time that computing takes",
     "pace": "Waiting in ms by the clock: until the first write, and each token's lag behind the newest word that it saw",
+    "word_ends": "Lag in ms of audio from the end of each spoken word to its write, of the words that were recognised",
     "outputs": "Outputs",
 }
 KINDS = {"better": "better", "worse": "worse", "not shown": "soft", "outside": "soft"}  # of a verdict, how it looks
@@ -30,6 +31,7 @@ NAMES = {
     "errors": "errors, %",
     "first_write_p50": "first write, p50",
     "first_write_p95": "first write, p95",
+    "lag_mean": "lag, mean",
     "lag_p50": "lag, p50",
     "lag_p95": "lag, p95",
 }

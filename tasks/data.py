@@ -61,6 +61,7 @@ METRICS: dict[str, tuple[str, ...]] = {
     "choose": ("accuracy",),
     "summarise": ("rougeL", "rouge1", "rouge2"),
     "repeat": ("exact_match", "f1"),
+    "transcribe": ("wer_words", "wer"),
     "jsonl": ("f1", "exact_match"),
     "csv": ("f1", "exact_match"),
 }
@@ -117,12 +118,23 @@ def metrics_of(task: str, kind: str | None = None) -> tuple[str, ...]:
 
 
 def data_hash(examples: Iterable[Example]) -> str:
-    """sha256, hex, over ids, sources, inputs and references, in their order."""
+    """sha256, hex, over ids, sources, inputs and references, in their order; of what is heard, prompt and recording too."""
     digest = hashlib.sha256()
     for example in examples:
-        row = [example.id, example.source, dict(example.inputs), list(example.references)]
+        row: list[object] = [example.id, example.source, dict(example.inputs), list(example.references)]
+        if example.prompt is not None:
+            row.append(example.prompt)
+        if example.audio is not None:
+            row.append(_file_hash(example.audio))
         digest.update(json.dumps(row, sort_keys=True, separators=(",", ":")).encode() + b"\n")
     return digest.hexdigest()
+
+
+def _file_hash(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise InvalidValueError(f"expected a recording that can be read; got {path}: {error.strerror}", param="data") from None
 
 
 def _read(reference: str, kind: str) -> list[Example]:

@@ -12,6 +12,7 @@ from errors import InvalidValueError, first_fault
 from tasks import Task
 from training.budget import Budget
 from training.objective import Loss
+from training.sounds import Augmentation
 
 Share = Annotated[float, Field(ge=0, le=1)]
 # What may change between a run and its continuation: how often it speaks and saves, not what it learns.
@@ -37,11 +38,13 @@ class Fresh(_Part):
 class Model(_Part):
     """What is trained: `base` (a folder, a .gguf file, `package:NAME/FILE.gguf`, a hub name) or `fresh`.
 
+    layers: only the first so many of the base's layers
     The others go into proactivellm.json; where absent, the base's own stand.
     """
 
     base: str | None = None
     fresh: Fresh | None = None
+    layers: int | None = Field(default=None, ge=1)
     name: str | None = None
     offset: int | None = Field(default=None, ge=0)
     system: str | None = None
@@ -66,12 +69,32 @@ class Lora(_Part):
     merge: bool = False
 
 
+class Audio(_Part):
+    """What makes a model hear.
+
+    encoder:     a folder or hub name (backbones/audio_weights.py); absent: the base's own
+    projector:   hidden width of a new projector to the backbone's width; absent: one linear layer
+    train:       `projector` alone, or `all` of the encoder
+    lr:          of the encoder without its projector, relative to the optimizer's; Muon takes none of it
+    decision_ms: goes into proactivellm.json; read budgets are drawn on the same grid. Absent: the base's
+    dtype:       of the encoder that is written
+    """
+
+    encoder: str | None = None
+    projector: int | None = Field(default=None, ge=1)
+    train: Literal["projector", "all"] = "all"
+    lr: float = Field(default=1.0, gt=0)
+    decision_ms: int | None = Field(default=None, ge=40, multiple_of=40)
+    dtype: Literal["float16", "bfloat16", "float32"] = "float16"
+    augmentation: Augmentation = Augmentation()
+
+
 class Data(_Part):
     """One data set: a reference as `tasks.data.read_data` takes it, and the task it is trained for.
 
     weight: its share of the items drawn, relative to the others'; default: the number of its items
     limit:  only the first so many items
-    join:   how often one, two, three, … items are joined to one; default: always one
+    join:   how often one, two, three, … items are joined to one; default: always one. Recordings are not joined, nor carried
     trailing_blank: how often the source ends in a blank, as that of a client that ends every word with one does
     carried: how often an item begins with the last sentence of another, source and target, as a slot does that a stream goes on in
              (docs/streams.md); there is no loss on it
@@ -112,7 +135,8 @@ class Run(_Part):
     """How long, how large, where to.
 
     out:          folder of the run; `out/model` is the newest served checkpoint
-    steps, max_tokens: the end, whichever is given: optimizer steps, or source and target tokens, each counted once however many its views
+    steps, max_tokens: the end, whichever is given: optimizer steps, or source and target tokens, each counted once however many its views;
+                  an audio token of 40 ms is one too
     batch_tokens: packed rows of one forward, padding included; accumulation: forwards of one step
     keep:         checkpoints that are kept
     dtype:        of the arithmetic; auto: bfloat16 where the device has matrix units for it
@@ -151,6 +175,7 @@ class Config(_Part):
     data: tuple[Data, ...] = Field(min_length=1)
     run: Run
     lora: Lora | None = None
+    audio: Audio | None = None
     dev: tuple[Data, ...] = ()
     tasks: dict[str, Task] | None = None
     budget: Budget = Budget()
@@ -161,6 +186,8 @@ class Config(_Part):
     def _no_lora_on_a_fresh_model(self) -> "Config":
         if self.lora and self.model.fresh:
             raise ValueError("expected lora with a base, got it with a fresh model")
+        if self.model.layers and (self.model.fresh or (self.lora and not self.lora.merge)):
+            raise ValueError("expected model.layers with a base whose weights are written, got it with a fresh model or adapters alone")
         if not self.loss.copies:
             raise ValueError("expected at least one of loss.batch, loss.mslm and loss.spsd")
         return self

@@ -20,8 +20,8 @@ from training.encoding import Encoder, Ids, Item
 from training.objective import Loss
 from training.views import Packed, pack
 
-# Items that are drawn, encoded and sorted by length together.
-WINDOW = 2048
+# Items that are drawn, encoded and sorted by length together. Recordings are kept as frames, 32 kB a second: fewer.
+WINDOW, WINDOW_HEARD = 2048, 512
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,20 @@ class Part:
         """Its share of the items drawn, relative to the other parts'."""
         return self.settings.weight or len(self.examples)
 
+    @property
+    def heard(self) -> bool:
+        """Whether there are recordings among its sources."""
+        return any(example.audio is not None for example in self.examples)
+
 
 def read(settings: Data, tasks: dict[str, Task]) -> Part:
-    """Raises UnknownNameError for a task that is not among `tasks`, and what read_data raises."""
+    """Raises UnknownNameError for a task not among `tasks`, InvalidValueError for recordings to be joined, and what read_data raises."""
     if settings.task not in tasks:
         raise UnknownNameError("task", settings.task, tasks, param="data.task")
-    return Part(settings, tasks[settings.task], read_data(settings.data, settings.task)[: settings.limit])
+    part = Part(settings, tasks[settings.task], read_data(settings.data, settings.task)[: settings.limit])
+    if part.heard and (len(settings.join) > 1 or settings.carried):
+        raise InvalidValueError(f"expected neither join nor carried for recordings; got one in {settings.data}", param="data")
+    return part
 
 
 @dataclass(frozen=True)
@@ -75,6 +83,7 @@ class Mixture(Iterator[list[Packed]]):
         self._parts, self._encoder, self._views, self._seed, self._budget = parts, encoder, views, seed, batch_tokens
         weights = np.array([part.weight for part in parts])
         self._weights = weights / weights.sum()
+        self._size = WINDOW_HEARD if any(part.heard for part in parts) else WINDOW
         self._window, self._taken = -1, 0
         self._drawn = [0] * len(parts)  # items drawn of each part, before the window
         self._after = [0] * len(parts)  # and with it
@@ -101,7 +110,7 @@ class Mixture(Iterator[list[Packed]]):
     def _fill(self, window: int, drawn: Sequence[int]) -> None:
         self._window, self._taken, self._drawn, self._after = window, 0, list(drawn), list(drawn)
         rng = np.random.default_rng([self._seed, window])
-        choices = rng.choice(len(self._parts), size=WINDOW, p=self._weights)
+        choices = rng.choice(len(self._parts), size=self._size, p=self._weights)
         packed = [self._views.pack(self._item(int(choice), rng), rng) for choice in choices]
         batches = cut(packed, self._budget)
         self._batches = [batches[place] for place in rng.permutation(len(batches))]
@@ -115,7 +124,7 @@ class Mixture(Iterator[list[Packed]]):
         # No number is drawn where nothing is carried: what was begun without it goes on to the same batches.
         carried = last_sentence(self._next(choice)) if settings.carried and rng.random() < settings.carried else None
         try:
-            return self._encoder.encode(joined(examples, blank), part.task, settings.data, carried)
+            return self._encoder.encode(joined(examples, blank), part.task, settings.data, carried, rng)
         except InvalidValueError:
             if count == 1 and carried is None:
                 raise

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from backbones.checkpoint import CheckpointConfig
@@ -17,6 +18,7 @@ from backbones.template import split
 from errors import InvalidValueError
 from tasks import Task
 from tasks.example import Example
+from training.sounds import Heard, Sounds
 
 Ids = NDArray[np.int64]
 
@@ -25,11 +27,13 @@ Ids = NDArray[np.int64]
 class Item:
     """An example as ids. S source rows, M units, H header rows, P = L + 1 predictions.
 
-    source: [S] prompt, stream, and what comes with the source's end (blanks behind the last word, then `source_end`)
+    source: [S] prompt, stream, and what comes with the source's end (blanks behind the last word, then `source_end`); of what is heard the
+            ids stand for nothing, and a unit is what comes between two decision points
     prefix: rows of the prompt; units: per stream token the unit it comes with; count: M
     header: [H]; target: [P] the target's tokens, then the end token
     asked:  [P] whether a decision may precede this prediction: with gate `word`, a begun word is finished without reading
     carried: units of the source, and predictions of the target, that a stream brought with it from the slot before
+    mel:    float32 [frames, bins] of a source that is heard
     """
 
     id: str
@@ -42,6 +46,7 @@ class Item:
     asked: NDArray[np.bool_]
     forbid_end: bool
     carried: tuple[int, int] = (0, 0)
+    mel: torch.Tensor | None = None
 
     def behind_carried(self, phi: Ids) -> Ids:
         """[P] from phi of the predictions behind the carried ones: those see the source that was carried with them."""
@@ -72,30 +77,44 @@ class Encoder:
     """The tokenizer of one checkpoint, and what limits it.
 
     positions: how many the model has, for each group; `config` gives the offset, the template and the system text.
+    sounds: of a model that hears
     Raises CheckpointError for a tokenizer or template that cannot be served.
     """
 
-    def __init__(self, tokenizer: Any, config: CheckpointConfig, positions: int) -> None:
+    def __init__(self, tokenizer: Any, config: CheckpointConfig, positions: int, sounds: Sounds | None = None) -> None:
+        self._sounds = sounds
         self._codec = SourceCodec(tokenizer)
         self._starts = np.array(word_starts(tokenizer))
         self._frame = split(tokenizer, config.system, config.template)
         self.end = end_token(self._frame.end, tokenizer.eos_token_id)
         self.offset, self.positions = config.offset, positions
 
-    def encode(self, example: Example, task: Task, where: str, carried: Example | None = None) -> Item:
+    def encode(
+        self, example: Example, task: Task, where: str, carried: Example | None = None, rng: np.random.Generator | None = None
+    ) -> Item:
         """`carried`: a sentence that the stream brought with it; it is left out where its tokens would not be the same alone.
 
-        Raises InvalidValueError that names `where` and the example's id: no target, no source, text that is none, too many tokens.
+        rng: changes a recording; without it, it is heard as it is. Raises InvalidValueError that names `where` and the example's id: no
+        target, no source, text that is none, a recording that cannot be read, too many tokens.
         """
         try:
+            if example.audio is not None:
+                return self._encode(example, task, self._ears.hear(example.audio, rng))
             return self._encode(example, task) if carried is None else self._encode_behind(carried, example, task)
         except InvalidValueError as error:
             raise InvalidValueError(f"{where}, {example.id}: {error.message}", param="data") from None
 
     def check(self, example: Example, task: Task, where: str) -> None:
-        """Raises what `encode` would. Only texts that might be too long are tokenised: no text has more tokens than thrice its bytes."""
+        """Raises what `encode` would. Only texts that might be too long are tokenised: no text has more tokens than thrice its bytes.
+
+        Of recordings only the header is read.
+        """
         target = example.references[0] if example.references else ""
-        texts = task.render(example.inputs) + example.source, target
+        prompt = task.render(example.inputs, example.prompt)
+        if example.audio is not None:
+            self._check_heard(example, prompt, target, where)
+            return
+        texts = prompt + example.source, target
         try:
             longest = 3 * max(len(text.encode()) for text in texts)
         except UnicodeEncodeError:
@@ -103,6 +122,23 @@ class Encoder:
         around = len(self._frame.before) + len(self._frame.source_end) + len(self._frame.header) + 1
         if not (example.source.strip() and target.strip()) or longest + around > self.positions - self.offset:
             self.encode(example, task, where)
+
+    def _check_heard(self, example: Example, prompt: str, target: str, where: str) -> None:
+        assert example.audio is not None
+        try:
+            tokens = self._ears.at_most(example.audio)
+            around = len(self._frame.before) + len(self._frame.source_end) + len(self._codec.encode(prompt).tokens)
+            _check_length("source with its prompt", tokens + around, self.positions)
+            written = len(self._frame.header) + len(self._target_ids((target,)))
+            _check_length("header and target", written, self.positions - self.offset)
+        except InvalidValueError as error:
+            raise InvalidValueError(f"{where}, {example.id}: {error.message}", param="data") from None
+
+    @property
+    def _ears(self) -> Sounds:
+        if self._sounds is None:
+            raise InvalidValueError("expected a base that hears, or [audio] with an encoder, for a recording; got neither")
+        return self._sounds
 
     def _encode_behind(self, carried: Example, example: Example, task: Task) -> Item:
         source, target = carried.source.strip(), carried.references[0].strip()
@@ -116,9 +152,9 @@ class Encoder:
         asked[len(written)] = True  # all was written at the seam, so that a decision precedes whatever comes next
         return replace(both, id=f"{carried.id}>{example.id}", asked=asked, carried=(stream.released, len(written)))
 
-    def _encode(self, example: Example, task: Task) -> Item:
-        prompt = self._codec.encode(task.render(example.inputs)).tokens
-        stream, units, count, closing = self._stream(example.source)
+    def _encode(self, example: Example, task: Task, heard: Heard | None = None) -> Item:
+        prompt = self._codec.encode(task.render(example.inputs, example.prompt)).tokens
+        stream, units, count, closing = self._stream(example.source) if heard is None else _stand_ins(heard)
         target = np.array([*self._target_ids(example.references), self.end])
         source = np.array([*self._frame.before, *prompt, *stream, *closing, *self._frame.source_end])
         header = np.array(self._frame.header)
@@ -136,6 +172,7 @@ class Encoder:
             target=target,
             asked=asked,
             forbid_end=task.forbid_end_before_source_end,
+            mel=None if heard is None else heard.mel,
         )
 
     def _stream(self, text: str) -> tuple[Sequence[int], Sequence[int], int, Sequence[int]]:
@@ -159,6 +196,10 @@ class Encoder:
         except UnicodeEncodeError as error:
             raise InvalidValueError(f"expected a target without lone surrogates; got one at {error.start}") from None
         return list(self._codec.plain(text))
+
+
+def _stand_ins(heard: Heard) -> tuple[Sequence[int], Sequence[int], int, Sequence[int]]:
+    return [0] * len(heard.units), heard.units.tolist(), heard.count, ()
 
 
 def end_token(ends: frozenset[int], eos: int | None) -> int:

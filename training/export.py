@@ -1,4 +1,7 @@
-"""Writes what is served: Hugging Face files in bfloat16 safetensors and proactivellm.json, whole or as adapters. Knows no run."""
+"""Writes what is served: Hugging Face files in bfloat16 safetensors and proactivellm.json, whole or as adapters, and an audio encoder.
+
+Knows no run.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from backbones.adapters import WEIGHTS_FILE
+from backbones.audio_weights import build, save_encoder
 from backbones.checkpoint import CONFIG_FILE
 from training.models import Trainee
 
@@ -31,6 +35,13 @@ def export(trainee: Trainee, state: State, folder: Path, *, merge: bool, shard_s
     trainee.tokenizer.save_pretrained(folder)
     text = trainee.config.model_dump_json(indent=1, exclude_none=True, exclude_defaults=True)
     (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def export_encoder(trainee: Trainee, state: State, folder: Path, *, dtype: str, shard_size: str) -> None:
+    """Beside what `export` wrote. `state`: the encoder's; dtype: a name of torch's."""
+    assert trainee.encoder is not None
+    halves = {name: tensor.detach().to("cpu", getattr(torch, dtype)) for name, tensor in state.items()}
+    save_encoder(build(trainee.encoder.config, halves), folder, shard_size=shard_size)
 
 
 def merged(trainee: Trainee, state: State) -> dict[str, torch.Tensor]:

@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 
 from backbones import adapters, loading
 from backbones.adapters import LowRank
+from backbones.audio_encoder import AudioEncoder
 from backbones.checkpoint import CheckpointConfig, Template
 from errors import CheckpointError, InvalidValueError
 from tasks import Task
@@ -25,12 +26,16 @@ _ALPHABET = pre_tokenizers.ByteLevel.alphabet()
 
 @dataclass(frozen=True)
 class Trainee:
-    """A model with what is written beside it. `adapters` is peft's model around it, or None for full fine-tuning."""
+    """A model with what is written beside it. `adapters` is peft's model around it, or None for full fine-tuning.
+
+    encoder: of a model that hears
+    """
 
     model: Any
     adapters: Any
     tokenizer: Any
     config: CheckpointConfig
+    encoder: AudioEncoder | None = None
 
 
 def load_base(settings: Model, lora: Lora | None, tasks: Mapping[str, Task] | None, *, dtype: torch.dtype) -> Trainee:
@@ -49,6 +54,8 @@ def load_base(settings: Model, lora: Lora | None, tasks: Mapping[str, Task] | No
         tokenizer = AutoTokenizer.from_pretrained(weights)
     except (OSError, ValueError, KeyError) as error:
         raise CheckpointError(f"expected a causal language model with safetensors weights at {weights!r}: {error}") from error
+    if settings.layers is not None:
+        _cut(model, settings.layers)
     adapted = _adapted(model, lora) if lora else None
     if adapted is None:
         adapters.apply(model, changes, merge=True, where=f"the adapter {found.adapter}")
@@ -93,6 +100,17 @@ def learn_tokenizer(fresh: Fresh, template: Template, texts: Iterable[str]) -> A
     )
     tokenizer.train_from_iterator(texts, trainer)
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=end, pad_token=end)  # type: ignore[no-untyped-call]
+
+
+def _cut(model: Any, layers: int) -> None:
+    """Leaves the first `layers` layers. Raises InvalidValueError if there are fewer."""
+    config, whole = model.config, model.base_model.layers
+    if layers > len(whole):
+        raise InvalidValueError(f"expected at most the {len(whole)} layers of the base, got {layers}", param="model.layers")
+    model.base_model.layers = whole[:layers]
+    config.num_hidden_layers = layers
+    if getattr(config, "layer_types", None):
+        config.layer_types = config.layer_types[:layers]
 
 
 def _settled(config: CheckpointConfig, settings: Model, tasks: Mapping[str, Task] | None) -> CheckpointConfig:

@@ -10,6 +10,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
+from backbones.audio_encoder import AudioEncoder
+from backbones.audio_mel import MelFrames
 from training.losses.batch_nll import batch_nll
 from training.losses.mslm import mslm
 from training.losses.spsd import spsd
@@ -58,21 +60,35 @@ class Losses:
 
 
 class PackedModel(nn.Module):
-    """A causal language model whose forward takes a packed batch, so that wrappers for several devices see one call."""
+    """A causal language model whose forward takes a packed batch, so that wrappers for several devices see one call.
 
-    def __init__(self, model: Any) -> None:
+    encoder: of a model that hears
+    """
+
+    def __init__(self, model: Any, encoder: AudioEncoder | None = None) -> None:
         super().__init__()
         self.model = model
+        self.encoder = encoder
         # By this name accelerate asks what is to be one shard (FSDP).
         self._no_split_modules = getattr(model, "_no_split_modules", None)
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """[C, R, V] logits: `lm_head` runs on predicted rows only."""
         hidden = self.model.base_model(
-            input_ids=batch.tokens, position_ids=batch.positions, attention_mask=batch.mask(), use_cache=False
+            **self._inputs(batch), position_ids=batch.positions, attention_mask=batch.mask(), use_cache=False
         ).last_hidden_state  # [B, N, D]
         logits: torch.Tensor = self.model.lm_head(hidden.flatten(0, 1).index_select(0, batch.rows.flatten()))
         return logits.view(*batch.rows.shape, -1)
+
+    def _inputs(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """Ids, or embeddings [B, N, D] where some of the sources are heard."""
+        if not batch.mels:
+            return {"input_ids": batch.tokens}
+        assert self.encoder is not None
+        embedded = self.model.get_input_embeddings()(batch.tokens)
+        heard = self.encoder.whole([MelFrames(mel, range(len(mel))) for mel in batch.mels])
+        tokens = torch.cat([one.embeddings for one in heard]).to(embedded.dtype)
+        return {"inputs_embeds": embedded.flatten(0, 1).index_copy(0, batch.heard, tokens).view_as(embedded)}
 
 
 def losses(loss: Loss, logits: torch.Tensor, labels: torch.Tensor) -> Losses:

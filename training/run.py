@@ -4,6 +4,7 @@ import json
 import shutil
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,12 @@ from errors import InvalidValueError
 from tasks import DEFAULT_TASKS, Task
 from tasks.data import data_hash
 from training import evaluate
-from training.config import Config, Model, difference, lasting, restated
+from training.config import Audio, Config, Model, difference, lasting, restated
 from training.data import Mixture, Part, Views, check, cut, read
+from training.ears import prepare
 from training.encoding import Encoder
 from training.models import Trainee, learn_tokenizer, load_base, make_fresh
+from training.sounds import Sounds
 from training.state import latest, write_json
 from training.trainer import Trainer
 from training.views import Packed
@@ -48,7 +51,7 @@ def train(config: Config, console: Console | None = None) -> Path:
     with accelerator.main_process_first():
         _same_run(config, parts)
         trainee = _trainee(config, tasks, parts, dtype)
-    encoder = Encoder(trainee.tokenizer, trainee.config, trainee.model.config.max_position_embeddings)
+    encoder = Encoder(trainee.tokenizer, trainee.config, trainee.model.config.max_position_embeddings, _sounds(config, trainee))
     check([*parts, *dev], encoder)
     views = Views(config.loss, config.budget, trainee.config.offset)
     mixture = Mixture(parts, encoder, views, seed=run.seed, batch_tokens=run.batch_tokens)
@@ -101,7 +104,28 @@ def _trainee(config: Config, tasks: dict[str, Task], parts: Sequence[Part], dtyp
         trainee = make_fresh(model, tasks, _tokenizer(config, parts), seed=config.run.seed)
     else:
         trainee = load_base(model, config.lora, config.tasks, dtype=dtype)
+    trainee = _hearing(config, trainee)
     return checkpointed(trainee) if config.run.gradient_checkpointing else trainee
+
+
+def _hearing(config: Config, trainee: Trainee) -> Trainee:
+    """With the encoder that is asked for, or the base's."""
+    own = loading.find(config.model.base).audio if config.model.base else None
+    if own is None and config.audio is None:
+        return trainee
+    settings = config.audio or Audio()
+    encoder = prepare(settings, own, trainee.model.config.hidden_size)
+    # The encoder is written beside the weights, wherever it came from.
+    given = {"unit": "ms", "audio": None, "decision_ms": settings.decision_ms or trainee.config.decision_ms}
+    return replace(trainee, encoder=encoder, config=trainee.config.model_copy(update=given))
+
+
+def _sounds(config: Config, trainee: Trainee) -> Sounds | None:
+    if trainee.encoder is None:
+        return None
+    shape = trainee.encoder.config
+    augmentation = (config.audio or Audio()).augmentation
+    return Sounds(shape, every=trainee.config.decision_ms // shape.token_ms, augmentation=augmentation)
 
 
 def checkpointed(trainee: Trainee) -> Trainee:
@@ -127,7 +151,7 @@ def _tokenizer(config: Config, parts: Sequence[Part]) -> Any:
 def _texts(parts: Sequence[Part]) -> Iterator[str]:
     for part in parts:
         for example in part.examples:
-            yield part.task.render(example.inputs)
+            yield part.task.render(example.inputs, example.prompt)
             yield example.source
             yield example.references[0]
 

@@ -17,13 +17,13 @@ from rich.console import Console
 
 from errors import CheckpointError, ProactiveError
 from training import state
-from training.config import Config
+from training.config import Audio, Config
 from training.data import Mixture
 from training.evaluate import evaluate
-from training.export import export
+from training.export import export, export_encoder
 from training.models import Trainee
 from training.objective import PackedModel, losses
-from training.optimizers import learning_rate, optimizers
+from training.optimizers import SCALE, learning_rate, optimizers
 from training.progress import Progress
 from training.views import Packed, collate
 
@@ -55,13 +55,14 @@ class Trainer:
         self._out = config.run.out
         self._step, self._tokens = 0, 0
         found = state.latest(self._out)
-        packed = PackedModel(trainee.model).train()
+        packed = PackedModel(trainee.model, trainee.encoder).train()
         if found:
             packed.load_state_dict(state.read_tensors(found / WEIGHTS), strict=False)
         self._trained = {name for name, parameter in packed.named_parameters() if parameter.requires_grad}
         if config.run.compile:
             packed.compile(dynamic=True)  # no two batches have the same shape
-        self._model, *self._optimizers = accelerator.prepare(packed, *optimizers(packed, config.optimizer))
+        made = optimizers(packed, config.optimizer, encoder_lr=config.audio.lr if config.audio else 1.0)
+        self._model, *self._optimizers = accelerator.prepare(packed, *made)
         if found:
             self._restore(found)
         self._progress = Progress(
@@ -132,7 +133,7 @@ class Trainer:
     def _update(self) -> None:
         for optimizer in self._optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(self._config.optimizer, self._done)
+                group["lr"] = learning_rate(self._config.optimizer, self._done) * group.get(SCALE, 1.0)
             optimizer.step()
             optimizer.zero_grad()
 
@@ -196,9 +197,12 @@ class Trainer:
         state.write_tensors(folder / OPTIMIZER, moments)
         state.write_tensors(folder / RANDOM, state.random_tensors())
         state.write_json(folder / COUNTS, {"step": self._step, "tokens": self._tokens, "mixture": self._mixture.state()})
-        plain = {name.removeprefix("model."): tensor for name, tensor in whole.items()}
+        plain, heard = (_under(prefix, whole) for prefix in ("model.", "encoder."))
         merge = bool(self._config.lora and self._config.lora.merge)
-        export(self._trainee, plain, folder / state.MODEL, merge=merge, shard_size=self._config.run.shard_size)
+        size = self._config.run.shard_size
+        export(self._trainee, plain, folder / state.MODEL, merge=merge, shard_size=size)
+        if heard:
+            export_encoder(self._trainee, heard, folder / state.MODEL, dtype=(self._config.audio or Audio()).dtype, shard_size=size)
 
     @property
     def _bare_optimizers(self) -> list[torch.optim.Optimizer]:
@@ -211,3 +215,7 @@ class Trainer:
         self._mixture.restore(counts["mixture"])
         state.restore_optimizers(self._model, self._bare_optimizers, state.read_tensors(found / OPTIMIZER))
         state.restore_random(state.read_tensors(found / RANDOM))
+
+
+def _under(prefix: str, whole: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in whole.items() if name.startswith(prefix)}

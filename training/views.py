@@ -25,6 +25,7 @@ class Packed:
     first: the first row of the first copy; from it on the copies follow one another
     target: [P] the tokens to be predicted; the first `carried` of them bear no loss
     text_tokens: of source and target, each once
+    mel: float32 [frames, bins] of a source that is heard; its audio tokens take the rows `heard`
     """
 
     id: str
@@ -37,6 +38,8 @@ class Packed:
     target: Ids
     text_tokens: int
     carried: int = 0
+    mel: torch.Tensor | None = None
+    heard: range = range(0)
 
     @property
     def predictions(self) -> int:
@@ -52,6 +55,7 @@ class Batch:
     """B examples padded to N rows; R predictions that bear a loss in all, each of them made in C copies.
 
     tokens, positions, limit, copy, step: [B, N]; rows: [C, R] where in [B * N] each copy makes each prediction; labels: [R]
+    mels: of the examples that are heard; heard: [T] where in [B * N] their audio tokens go, one example after the other
     """
 
     ids: tuple[str, ...]
@@ -62,9 +66,11 @@ class Batch:
     step: torch.Tensor
     rows: torch.Tensor
     labels: torch.Tensor
+    mels: tuple[torch.Tensor, ...]
+    heard: torch.Tensor
 
     def to(self, device: torch.device) -> "Batch":
-        """The same on another device."""
+        """The same on another device, but for `mels`, which the encoder moves."""
         moved: dict[str, Any] = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, torch.Tensor)}
         return replace(self, **moved)
 
@@ -98,6 +104,8 @@ def pack(item: Item, phis: Sequence[Ids], *, batch_view: bool, offset: int) -> P
         target=item.target,
         text_tokens=size + predictions,
         carried=item.carried[1],
+        mel=item.mel,
+        heard=range(0) if item.mel is None else range(item.prefix, item.prefix + len(item.units)),
     )
 
 
@@ -117,6 +125,8 @@ def collate(examples: Sequence[Packed]) -> Batch:
         step=_padded([example.step for example in examples], -1),
         rows=torch.from_numpy(np.concatenate(rows, axis=1)),
         labels=torch.from_numpy(np.concatenate([example.target[example.carried :] for example in examples])),
+        mels=tuple(example.mel for example in examples if example.mel is not None),
+        heard=torch.tensor([place * width + row for place, example in enumerate(examples) for row in example.heard], dtype=torch.long),
     )
 
 

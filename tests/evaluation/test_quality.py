@@ -129,7 +129,7 @@ def test_many_sums_are_scored_at_once(name: str) -> None:
 
 def test_a_metric_says_which_way_is_better() -> None:
     better = {name for name, metric in QUALITY.items() if metric.higher_is_better}
-    assert set(QUALITY) - better == {"wer"}
+    assert set(QUALITY) - better == {"wer", "wer_words"}
     for name in better - {"accuracy"}:
         assert score(name, [("the dog sat down", "the dog sat down", "")]) > score(name, [("a cat", "the dog sat down", "")])
 
@@ -148,3 +148,11 @@ def test_shares_of_endings() -> None:
         Ending("no no no", "context", read=4, source_length=4),
     ]
     assert shares(endings) == {"empty": 25, "capped": 50, "early": 25}
+
+
+def test_words_that_sound_the_same_are_the_same_if_that_is_asked_for() -> None:
+    said, heard = "Hello, Tom! It's nine.", "hello tom its five"
+    plain, cased = QUALITY["wer_words"], QUALITY["wer"]
+    assert plain.statistics(heard, [said]).tolist() == [1, 4]
+    assert cased.statistics(heard, [said]).tolist() == [4, 4]
+    assert plain.score(plain.statistics(heard, [said])) == 25

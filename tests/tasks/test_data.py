@@ -100,7 +100,7 @@ def test_metrics_are_those_of_the_data_else_those_of_the_task() -> None:
     assert metrics_of("translate", "jsonl") == ("bleu", "chrf")
     assert metrics_of("own", "jsonl") == metrics_of("own", "csv") == ("f1", "exact_match")
     assert metrics_of("own", "dialogue_summary")[0] == "rougeL"
-    assert set(METRICS) == {*READERS, "needle_qa", *DEFAULT_TASKS}
+    assert set(METRICS) == {*READERS, "needle_qa", *DEFAULT_TASKS, "transcribe"}
     with pytest.raises(UnknownNameError, match="multiple_choice"):
         metrics_of("own")
 
@@ -120,3 +120,13 @@ def test_the_hash_is_of_a_written_form() -> None:
 )
 def test_the_hash_notices_every_part_and_the_order(other: Example) -> None:
     assert len({data_hash(items) for items in ([ITEM], [other], [ITEM, other], [other, ITEM])}) == 4
+
+
+def test_the_hash_is_of_what_is_heard_and_not_of_where_it_lies(tmp_path: Path) -> None:
+    for name, sound in {"a": b"one", "b": b"one", "c": b"two"}.items():
+        (tmp_path / name).write_bytes(sound)
+    first, moved, other = (data_hash([replace(ITEM, audio=tmp_path / name)]) for name in "abc")
+    assert first == moved
+    assert len({first, other, data_hash([ITEM]), data_hash([replace(ITEM, prompt="Say:")])}) == 4
+    with pytest.raises(InvalidValueError, match=r"expected a recording that can be read; got .*none: No such file"):
+        data_hash([replace(ITEM, audio=tmp_path / "none")])

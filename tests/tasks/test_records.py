@@ -27,6 +27,9 @@ def test_what_is_not_given_has_a_default(tmp_path: Path) -> None:
     ("row", "got"),
     [
         ({"source": "a"}, "expected either target or targets"),
+        ({"target": "b"}, "expected either source or audio"),
+        ({"source": "a", "audio": "a.wav", "target": "b"}, "expected either source or audio"),
+        ({"audio": "a.wav", "target": "b", "word_ends": [-1]}, "word_ends.0: Input should be greater than or equal to 0"),
         ({"source": "a", "target": "b", "targets": ["b"]}, "expected either target or targets"),
         ({"source": "a", "targets": []}, "targets: List should have at least 1 item"),
         ({"source": "", "target": "b"}, "source: String should have at least 1 character"),
@@ -37,3 +40,9 @@ def test_what_is_not_given_has_a_default(tmp_path: Path) -> None:
 def test_what_is_not_the_format_is_refused(tmp_path: Path, row: object, got: str) -> None:
     with pytest.raises(InvalidValueError, match=rf"mine\.jsonl, line 1: expected an object with source.*{got}"):
         read(write(tmp_path / "mine.jsonl", row))
+
+
+def test_a_recording_lies_beside_the_file_that_names_it(tmp_path: Path) -> None:
+    row = {"audio": "sounds/a.flac", "target": "one two", "prompt": "Write:", "word_ends": [400, 900]}
+    (found,) = read(write(tmp_path / "mine.jsonl", row))
+    assert (found.audio, found.source, found.prompt, found.word_ends) == (tmp_path / "sounds/a.flac", "", "Write:", (400, 900))

@@ -37,7 +37,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         (
             "a.jsonl",
             ROW.encode() + b'{"source": "two"}\n',
-            "a.jsonl, line 2: expected an object with source, target .*either target or targets",
+            "a.jsonl, line 2: expected an object with source or audio, target .*either target or targets",
         ),
         ("a.jsonl", ROW.encode() + b'{"source": "two", "target": " "}\n', "a.jsonl, a:2: expected a target; got none"),
         ("a.jsonl", ROW.encode() + b'{"source": "", "target": "zwei"}\n', "a.jsonl, line 2: expected an object .*at least 1 character"),
@@ -46,7 +46,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         (
             "a.jsonl",
             ROW.encode() + b'{"source": "two \\ud800", "target": "zwei"}\n',
-            "a.jsonl, line 2: expected an object with source, .*unexpected end of hex escape",
+            "a.jsonl, line 2: expected an object with source or audio, .*unexpected end of hex escape",
         ),
         (
             "a.jsonl",

@@ -3,7 +3,7 @@
 A real engine runs sessions over random chunks; the logits of every probe, committed or rejected, equal the packed stream view's row.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from backbones.backbone import Backbone, ProbeOutputs
 from backbones.layout import TargetRow
-from engine.actions import Append, End
+from engine.actions import Append, End, Message
 from engine.engine import Engine
 from engine.request import Request
 from engine.session import Session
@@ -62,24 +62,36 @@ def recorded(backbone: Backbone) -> Iterator[list[tuple[TargetRow, torch.Tensor]
         backbone.forward = plain  # type: ignore[method-assign]
 
 
+def request(task: str) -> Request:
+    """With the head that `serve` overrules."""
+    return Request(task, head="entropy", threshold=0.5)
+
+
 def chunks(text: str, rng: Random) -> list[str]:
     """The text in pieces that know nothing of words."""
     cuts = sorted({0, len(text), *(rng.randint(0, len(text)) for _ in range(rng.randint(0, len(text) // 2)))})
     return [text[start:end] for start, end in pairwise(cuts)]
 
 
-def serve(engine: Engine, task: str, text: str, rng: Random) -> tuple[Session, list[Probed], list[int]]:
-    """One session whose head decides by lot; its probes, and phi of each token written."""
+def words_read(session: Session) -> int:
+    """phi, or one more once the source has ended."""
+    return session.controller.phi + session.controller.source_ended
+
+
+def serve(
+    engine: Engine, request: Request, messages: Iterable[Message], rng: Random, units: Callable[[Any], int] = words_read
+) -> tuple[Session, list[Probed], list[int]]:
+    """One session whose head decides by lot; its probes, and phi of each token written, as `units` counts it."""
     committed: list[int] = []
     probed: list[Probed] = []
     with recorded(engine.checkpoint.backbone) as seen:
-        session = engine.open(Request(task, head="entropy", threshold=0.5))
+        session = engine.open(request)
         ask = session.decide
 
         def decide(_: float | None, token: int) -> bool:
             row, logits = seen.pop()
             control = session.controller
-            phi = control.phi + control.source_ended
+            phi = units(session)
             probed.append(Probed(row.index - len(engine.checkpoint.frame.header) + 1, row.visible, phi, tuple(committed), logits))
             before = len(control.trajectory)
             went_on = ask(rng.choice((0.0, 1.0)), token)
@@ -87,7 +99,7 @@ def serve(engine: Engine, task: str, text: str, rng: Random) -> tuple[Session, l
             return went_on
 
         session.decide = decide  # type: ignore[method-assign]
-        for message in (*map(Append, chunks(text, rng)), End()):
+        for message in messages:
             if not session.done:
                 session.send(message)
         tiny.finish(engine, session)
@@ -132,7 +144,7 @@ def test_the_servers_probes_are_the_packed_stream_views_rows(family: str, task: 
     rng = Random(seed)
     text = examples.text(rng, rng.randint(1, 12))
     engine = tiny.engine(slots=2, length=256, family=family, offset=offset)
-    session, probed, committed = serve(engine, task, text, rng)
+    session, probed, committed = serve(engine, request(task), (*map(Append, chunks(text, rng)), End()), rng)
     written = list(session.rows.target[len(session._frame.header) :])
     encoded = examples.encoder(offset=offset).encode(Example("served", text, ("-",)), tiny.TASKS[task], "here")
 
@@ -153,9 +165,10 @@ def test_the_servers_probes_are_the_packed_stream_views_rows(family: str, task: 
 def test_the_proof_can_fail() -> None:
     """One unit too many or too few, and the logits are off by far more than the tolerance."""
     engine = tiny.engine(slots=1, length=256)
-    session, probed, _ = serve(engine, "echo", "the dog sat down, the dog sat down again", Random(1))
+    rng, text = Random(1), "the dog sat down, the dog sat down again"
+    session, probed, _ = serve(engine, request("echo"), (*map(Append, chunks(text, rng)), End()), rng)
     written = list(session.rows.target[len(session._frame.header) :])
-    encoded = examples.encoder().encode(Example("served", "the dog sat down, the dog sat down again", ("-",)), tiny.TASKS["echo"], "here")
+    encoded = examples.encoder().encode(Example("served", text, ("-",)), tiny.TASKS["echo"], "here")
     wrong = Item(
         "",
         encoded.source,

@@ -1,0 +1,60 @@
+"""Recordings on disk as a stream at 16 kHz would have them: WAV, FLAC, OGG and what else libsndfile reads.
+
+For data that training and evaluation are given, not for what strangers send. Knows files and the resampler; knows no frames and no model.
+"""
+
+from pathlib import Path
+
+import torch
+
+from backbones.audio_resample import Resampler
+from errors import InvalidValueError
+
+
+def read(path: Path) -> torch.Tensor:
+    """float32 [n], mono, 16 kHz. Raises InvalidValueError for what cannot be read, is empty, or is not finite."""
+    import soundfile  # type: ignore[import-untyped]  # noqa: PLC0415 (who trains on text only does without)
+
+    try:
+        found, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (OSError, soundfile.SoundFileError) as error:
+        raise _unreadable(path, error) from None
+    if not len(found):
+        raise _empty(path)
+    samples = torch.from_numpy(found)
+    if not samples.isfinite().all():
+        raise InvalidValueError(f"expected finite samples; got NaN or infinity in {path}")
+    resampler = Resampler(rate)
+    return torch.cat((resampler.push(samples.clamp(-1.0, 1.0).mean(dim=1)), resampler.end()))
+
+
+def seconds(path: Path) -> float:
+    """By the header. Raises InvalidValueError for what cannot be read or is empty."""
+    samples, rate = _header(path)
+    return samples / rate
+
+
+def milliseconds(path: Path) -> int:
+    """The same, rounded up, as phi is."""
+    samples, rate = _header(path)
+    return -(-1000 * samples // rate)
+
+
+def _header(path: Path) -> tuple[int, int]:
+    import soundfile  # noqa: PLC0415
+
+    try:
+        found = soundfile.info(path)
+    except (OSError, soundfile.SoundFileError) as error:
+        raise _unreadable(path, error) from None
+    if not found.frames:
+        raise _empty(path)
+    return found.frames, found.samplerate
+
+
+def _unreadable(path: Path, error: Exception) -> InvalidValueError:
+    return InvalidValueError(f"expected a recording that can be read (WAV, FLAC, OGG); got {path}: {error}")
+
+
+def _empty(path: Path) -> InvalidValueError:
+    return InvalidValueError(f"expected a recording with at least one sample; got none in {path}")

@@ -1,0 +1,89 @@
+"""Sequences of spoken digits from the Free Spoken Digit Dataset: real voices, and the time at which every word ends.
+
+    python -m recipes.digits --data data/fsdd --out runs/digits
+
+Four speakers are trained on, the fifth is kept for testing. Of the four, the recordings 0 to 4 of each digit are kept for development, as
+the data set's own split does. Knows the data set's layout and no model.
+"""
+
+import io
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import soundfile  # type: ignore[import-untyped]
+import typer
+from rich.progress import track
+
+from errors import InvalidValueError, UnknownNameError
+from recipes.command import command
+from recipes.recordings import Recording, Recordings, Samples, at_rate, put_together
+
+WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+ARCHIVE = "recordings.tar"
+KEPT = 5  # recordings of each digit and speaker that are for development
+LONGEST = 2**20  # bytes of one recording: a tenth of that is a long digit
+PAUSES = (0.1, 0.8)  # seconds
+
+# By speaker, digit and number.
+Digits = Mapping[str, Mapping[int, Mapping[int, Samples]]]
+
+
+def read(folder: Path) -> Digits:
+    """All recordings, at 16 kHz. Raises InvalidValueError where the archive or a recording is not there or not one."""
+    found: dict[str, dict[int, dict[int, Samples]]] = {}
+    try:
+        with tarfile.open(folder / ARCHIVE) as archive:
+            for member in archive:
+                name = Path(member.name)
+                opened = archive.extractfile(member) if name.suffix == ".wav" and member.size <= LONGEST else None
+                if opened is not None:
+                    digit, speaker, number = name.stem.split("_")
+                    samples, rate = soundfile.read(io.BytesIO(opened.read()), dtype="float32")
+                    found.setdefault(speaker, {}).setdefault(int(digit), {})[int(number)] = at_rate(samples, rate)
+    except (OSError, ValueError, tarfile.TarError, soundfile.SoundFileError) as error:
+        raise InvalidValueError(f"expected {ARCHIVE} of the Free Spoken Digit Dataset in {folder}: {error}", param="data") from None
+    if not found:
+        raise InvalidValueError(f"expected recordings DIGIT_SPEAKER_NUMBER.wav in {folder / ARCHIVE}; got none", param="data")
+    return found
+
+
+def sequence(digits: Mapping[int, Mapping[int, Samples]], speaker: str, split: str, number: int, numbers: range) -> Recording:
+    """3 to 8 digits by one speaker, of the recordings in `numbers`; the same for the same arguments."""
+    rng = np.random.default_rng([*f"{speaker}:{split}".encode(), number])
+    said = rng.integers(0, len(WORDS), size=rng.integers(3, 9)).tolist()
+    takes = [sorted(take for take in digits[digit] if take in numbers) for digit in said]
+    pieces = [digits[digit][int(rng.choice(take))] for digit, take in zip(said, takes, strict=True)]
+    samples, ends = put_together(pieces, rng.uniform(*PAUSES, size=len(pieces) + 1).tolist())
+    return Recording(f"digits:{speaker}:{split}:{number}", speaker, " ".join(WORDS[digit] for digit in said), samples, ends)
+
+
+def make(digits: Digits, out: Path, test_speaker: str, *, count: int, test_count: int) -> None:
+    """Writes what is missing. Raises UnknownNameError for a speaker who is not there."""
+    if test_speaker not in digits:
+        raise UnknownNameError("speaker", test_speaker, digits, param="test_speaker")
+    others = sorted(digits.keys() - {test_speaker})
+    plan = [("train", others, count, range(KEPT, 10**6)), ("dev", others, max(test_count // 4, 1), range(KEPT))]
+    for split, speakers, wanted, numbers in [*plan, ("test", [test_speaker], test_count, range(10**6))]:
+        written = Recordings(out, split)
+        for number in track(range(wanted), description=split):
+            for speaker in speakers:
+                if f"digits:{speaker}:{split}:{number}" not in written.ids:
+                    written.add(sequence(digits[speaker], speaker, split, number, numbers))
+
+
+def main(
+    data: Annotated[Path, typer.Option(help=f"Folder with {ARCHIVE}.")],
+    out: Annotated[Path, typer.Option(help="Folder for train.jsonl, dev.jsonl and test.jsonl; one that was begun is gone on with.")],
+    test_speaker: Annotated[str, typer.Option(help="Who is kept for testing.")] = "theo",
+    count: Annotated[int, typer.Option(help="Sequences of each speaker that is trained on.", min=1)] = 1500,
+    test_count: Annotated[int, typer.Option(help="Sequences for testing; as many in all for development.", min=1)] = 300,
+) -> None:
+    """Make sequences of 3 to 8 spoken digits with pauses."""
+    make(read(data), out, test_speaker, count=count, test_count=test_count)
+
+
+if __name__ == "__main__":
+    command(main)

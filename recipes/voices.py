@@ -1,0 +1,92 @@
+"""Voices that read text: programs of other projects, started as such. Knows their command lines and no text.
+
+flite is Debian's package of that name. piper is a command of the package piper-tts (GPL-3: a tool, not a dependency), for a voice in ONNX.
+"""
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import soundfile  # type: ignore[import-untyped]
+
+from errors import InvalidValueError
+from recipes.recordings import Samples, at_rate
+
+FLITE = ("slt", "rms", "awb", "kal16")
+SECONDS = 600  # for one batch; a program that hangs ends here
+
+
+class Voice(Protocol):
+    """Reads lines of text."""
+
+    @property
+    def name(self) -> str:
+        """As it stands in ids."""
+        ...
+
+    def read(self, lines: Sequence[str]) -> list[Samples]:
+        """The recording of each line, at 16 kHz. Raises InvalidValueError where the program fails."""
+        ...
+
+
+class Flite:
+    """One of flite's voices."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._program = _found("flite", "flite")
+
+    def read(self, lines: Sequence[str]) -> list[Samples]:
+        """One process a line, of some 50 ms."""
+        with tempfile.TemporaryDirectory() as made:
+            text, sound = Path(made) / "line.txt", Path(made) / "line.wav"
+            found = []
+            for line in lines:
+                text.write_text(line + "\n", encoding="utf-8")
+                _run([self._program, "-voice", self.name, "-f", str(text), "-o", str(sound)])
+                found.append(_read(sound))
+            return found
+
+
+class Piper:
+    """A voice in ONNX by `program`; its configuration lies beside it."""
+
+    def __init__(self, model: Path, program: str = "piper") -> None:
+        self.name = model.stem
+        self._model, self._program = model, _found(program, "piper-tts")
+        if not model.is_file():
+            raise InvalidValueError(f"expected a Piper voice at {model}; got no file", param="piper")
+
+    def read(self, lines: Sequence[str]) -> list[Samples]:
+        """One process for all of them, as it takes seconds to load."""
+        with tempfile.TemporaryDirectory() as made:
+            text, out = Path(made) / "lines.txt", Path(made) / "out"
+            text.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+            _run([self._program, "-m", str(self._model), "-i", str(text), "-d", str(out)])
+            sounds = sorted(out.glob("*.wav"), key=lambda path: int(path.stem))  # named by a clock that never goes back
+            if len(sounds) != len(lines):
+                raise InvalidValueError(f"expected {len(lines)} recordings of {self._program}; got {len(sounds)}")
+            return [_read(path) for path in sounds]
+
+
+def _found(program: str, package: str) -> str:
+    path = shutil.which(program)
+    if path is None:
+        raise InvalidValueError(f"expected the program {program} of the package {package}; got none on the PATH")
+    return path
+
+
+def _run(arguments: list[str]) -> None:
+    try:
+        subprocess.run(arguments, check=True, capture_output=True, timeout=SECONDS)
+    except (OSError, subprocess.SubprocessError) as error:
+        told = (getattr(error, "stderr", None) or b"").decode(errors="replace").strip().splitlines()
+        raise InvalidValueError(f"expected {arguments[0]} to read aloud: {told[-1] if told else error}") from None
+
+
+def _read(path: Path) -> Samples:
+    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    return at_rate(samples[:, 0], rate)

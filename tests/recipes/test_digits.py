@@ -1,0 +1,81 @@
+"""Sequences of digits: the split holds, the words are those that are heard, and the same command makes the same files."""
+
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from errors import InvalidValueError, UnknownNameError
+from recipes import digits
+from tests.recipes import made
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> digits.Digits:
+    return digits.read(made.digits(tmp_path_factory.mktemp("fsdd")))
+
+
+def rows(out: Path, split: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def test_everything_in_the_archive_is_read(known: digits.Digits) -> None:
+    assert set(known) == {"ann", "bob", "cy"}
+    assert all(len(known["bob"][digit]) == 7 for digit in range(10))
+    assert len(known["cy"][3][2]) == pytest.approx(0.12 * 16_000, abs=2)
+
+
+def test_the_test_speaker_is_heard_nowhere_else(known: digits.Digits, tmp_path: Path) -> None:
+    digits.make(known, tmp_path, "bob", count=3, test_count=4)
+    assert {row["cluster"] for row in rows(tmp_path, "train")} == {"ann", "cy"}
+    assert {row["cluster"] for row in rows(tmp_path, "dev")} == {"ann", "cy"}
+    assert {row["cluster"] for row in rows(tmp_path, "test")} == {"bob"}
+    assert [len(rows(tmp_path, split)) for split in ("train", "dev", "test")] == [6, 2, 4]
+
+
+def test_words_are_where_their_tones_are(known: digits.Digits, tmp_path: Path) -> None:
+    digits.make(known, tmp_path, "bob", count=2, test_count=1)
+    for row in rows(tmp_path, "train"):
+        samples, rate = soundfile.read(tmp_path / row["audio"])
+        words = row["target"].split()
+        assert 3 <= len(words) == len(row["word_ends"]) <= 8
+        assert len(samples) / rate * 1000 > row["word_ends"][-1] + 99
+        for word, end in zip(words, row["word_ends"], strict=True):
+            piece = samples[int((end - 90) * 16) : int((end - 10) * 16)]
+            pitch = np.fft.rfftfreq(len(piece), 1 / rate)[np.abs(np.fft.rfft(piece)).argmax()]
+            assert digits.WORDS[round((pitch - 300) / 100)] == word
+
+
+def test_recordings_of_development_are_not_trained_on(known: digits.Digits) -> None:
+    marked = {digit: {take: np.full(100, take, dtype=np.float32) for take in takes} for digit, takes in known["ann"].items()}
+    heard = {split: set[float]() for split in ("train", "dev")}
+    for split, numbers in (("train", range(digits.KEPT, 100)), ("dev", range(digits.KEPT))):
+        for number in range(20):
+            heard[split] |= set(digits.sequence(marked, "ann", split, number, numbers).samples.tolist()) - {0.0}
+    assert heard == {"train": {5.0, 6.0}, "dev": {1.0, 2.0, 3.0, 4.0}}
+
+
+def test_a_second_run_adds_what_is_missing_and_changes_nothing(known: digits.Digits, tmp_path: Path) -> None:
+    digits.make(known, tmp_path / "a", "bob", count=2, test_count=1)
+    digits.make(known, tmp_path / "b", "bob", count=1, test_count=1)
+    digits.make(known, tmp_path / "b", "bob", count=2, test_count=1)
+    assert rows(tmp_path / "a", "train") == rows(tmp_path / "b", "train")
+    assert all(
+        (tmp_path / "a" / row["audio"]).read_bytes() == (tmp_path / "b" / row["audio"]).read_bytes()
+        for row in rows(tmp_path / "a", "train")
+    )
+
+
+def test_what_is_not_the_data_set_is_refused(known: digits.Digits, tmp_path: Path) -> None:
+    with pytest.raises(InvalidValueError, match=r"expected recordings\.tar of the Free Spoken Digit Dataset"):
+        digits.read(tmp_path)
+    with tarfile.open(tmp_path / "recordings.tar", "w"):
+        pass
+    with pytest.raises(InvalidValueError, match=r"DIGIT_SPEAKER_NUMBER\.wav .*; got none"):
+        digits.read(tmp_path)
+    with pytest.raises(UnknownNameError, match="expected speaker to be one of: ann, bob, cy; got 'dee'"):
+        digits.make(known, tmp_path, "dee", count=1, test_count=1)

@@ -1,0 +1,63 @@
+"""Sentences read aloud: bounded by hours, gone on with, each sentence once, and the test voice apart."""
+
+import gzip
+import json
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recipes import speech
+from recipes.voices import Voice
+from tests.recipes.made import Tone
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    lines = [f"Sentence number {number} is here.\tSatz {number}." for number in range(300)]
+    lines += ["Sentence number 7 is here.\tNoch einmal.", "long " * 60 + ".\tlang"]
+    with gzip.open(tmp_path / "train.tsv.gz", "wt", encoding="utf-8") as file:
+        file.write("\n".join(lines))
+    return tmp_path
+
+
+def rows(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "train.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def test_every_sentence_is_read_once_and_none_that_is_too_long(data: Path) -> None:
+    read = [line for _, said in speech.texts(data / "train.tsv.gz", 0) for line in said]
+    assert len(read) == len(set(read)) == 300
+    assert {len(said) for _, said in speech.texts(data / "train.tsv.gz", 0)} == {1, 2, 3}
+    assert list(islice(speech.texts(data / "train.tsv.gz", 1), 3)) != list(islice(speech.texts(data / "train.tsv.gz", 0), 3))
+
+
+def test_voices_take_turns_until_there_is_enough(data: Path) -> None:
+    ann, bob = Tone("ann"), Tone("bob")
+    hours = speech.make(data, data / "out", "train", [ann, bob], hours=0.05, seed=0)
+    assert 0.05 <= hours < 0.06
+    found = rows(data / "out")
+    assert {row["cluster"].split(":")[0] for row in found[: speech.BATCH]} == {"ann"}
+    assert {row["cluster"].split(":")[0] for row in found[speech.BATCH : 2 * speech.BATCH]} == {"bob"}
+    spoken = " ".join(row["target"] for row in found)
+    assert all(line in spoken for line in ann.lines[:20])
+
+
+def test_it_goes_on_where_it_was_left(data: Path) -> None:
+    class Leaves(Tone):
+        def read(self, lines: Any) -> Any:
+            if self.lines:
+                raise KeyboardInterrupt
+            return super().read(lines)
+
+    voices: list[Voice] = [Leaves("a"), Tone("b")]
+    with pytest.raises(KeyboardInterrupt):
+        speech.make(data, data / "broken", "train", voices, hours=1, seed=0)
+    speech.make(data, data / "broken", "train", [Tone("a"), Tone("b")], hours=1, seed=0)
+    speech.make(data, data / "whole", "train", [Tone("a"), Tone("b")], hours=1, seed=0)
+    assert rows(data / "broken") == rows(data / "whole")
+    assert sum(len(row["target"].split(". ")) for row in rows(data / "whole")) == 300
+    more = Tone("a")
+    speech.make(data, data / "whole", "train", [more], hours=1, seed=0)
+    assert not more.lines

@@ -1,0 +1,137 @@
+"""What is trained on recordings is what is served: the probes of a session that hears are the packed stream view's rows."""
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.actions import AppendAudio, End, Message
+from engine.request import Request
+from errors import InvalidValueError
+from tasks.example import Example
+from tests import tiny
+from tests.backbones.audio import encoder as random_encoder
+from tests.training import examples, heard
+from tests.training.test_served_rows import TOLERANCE, Probed, offline, serve
+from training.encoding import Encoder, Item
+from training.objective import PackedModel
+from training.views import collate, pack
+
+EVERY = 10
+
+
+def encoder(every: int = EVERY) -> Encoder:
+    """Of the tiny hearing checkpoint."""
+    whole = tiny.hearing()
+    return Encoder(whole.tokenizer, whole.config, 512, heard.sounds(every))
+
+
+def model() -> PackedModel:
+    """The tiny hearing checkpoint's weights, as they are trained."""
+    return PackedModel(offline("qwen2").model, tiny.hearing().encoder)
+
+
+def messages(pcm: bytes, rng: Random) -> list[Message]:
+    """The samples cut anywhere, then the end."""
+    cuts = sorted({0, len(pcm), *(2 * rng.randint(0, len(pcm) // 2) for _ in range(rng.randint(0, 12)))})
+    return [*(AppendAudio(pcm[start:end]) for start, end in pairwise(cuts)), End()]
+
+
+def units_read(session: Any) -> int:
+    """Whole decision units in the slot, or one more than there are once the source has ended."""
+    return session.rows.stream // EVERY + bool(session.controller.source_ended)
+
+
+def trained(of: Item, written: list[int], probed: list[Probed]) -> torch.Tensor:
+    """[probes, V] as test_served_rows.trained gives them."""
+    target = np.array([*written, 0])
+    whole = Item(
+        of.id, of.source, of.prefix, of.units, of.count, of.header, target, np.ones(len(target), bool), forbid_end=False, mel=of.mel
+    )
+    phis = [np.array([*probe.committed, *[probe.phi] * (len(target) - len(probe.committed))]) for probe in probed]
+    for probe, phi in zip(probed, phis, strict=True):
+        assert whole.rows(phi)[probe.index] == probe.visible
+    with torch.inference_mode():
+        logits = model()(collate([pack(whole, phis, batch_view=False, offset=0)]))
+    return logits[range(len(probed)), [probe.index for probe in probed]]
+
+
+def compared(folder: Path, seed: int, task: str) -> tuple[Item, list[int], list[Probed]]:
+    rng = Random(seed)
+    samples = heard.noise(rng.randint(1, 48_000), seed)
+    path = folder / "heard.wav"
+    soundfile.write(path, samples, 16_000, subtype="PCM_16")
+    pcm = soundfile.read(path, dtype="int16")[0].tobytes()
+    request = Request(task, head="entropy", threshold=0.5, audio=tiny.AUDIO)
+    session, probed, _ = serve(tiny.hearing_engine(slots=2), request, messages(pcm, rng), rng, units_read)
+    item = encoder().encode(Example("heard", "", ("-",), audio=path), tiny.HEARING[task], "here")
+    return item, list(session.rows.target[len(session._frame.header) :]), probed
+
+
+@pytest.mark.parametrize("task", ["listen", "late"])
+@settings(max_examples=6, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_the_servers_probes_are_the_packed_stream_views_rows(tmp_path_factory: pytest.TempPathFactory, task: str, seed: int) -> None:
+    item, written, probed = compared(tmp_path_factory.mktemp("heard"), seed, task)
+    assert probed
+    served = torch.stack([probe.logits for probe in probed])
+    torch.testing.assert_close(trained(item, written, probed), served, atol=TOLERANCE, rtol=0)
+
+
+def test_the_proof_can_fail(tmp_path: Path) -> None:
+    """Other frames, and the logits are off by far more than the tolerance."""
+    item, written, probed = compared(tmp_path, 3, "listen")
+    assert item.mel is not None
+    wrong = replace(item, mel=item.mel + 0.5)
+    served = torch.stack([probe.logits for probe in probed])
+    assert (trained(wrong, written, probed) - served).abs().max() > 50 * TOLERANCE
+
+
+def test_text_and_recordings_share_a_batch(tmp_path: Path) -> None:
+    """Each as it is alone."""
+    heard.write(tmp_path / "a.wav", heard.noise(20_000))
+    heard.write(tmp_path / "b.wav", heard.noise(9_000, 1))
+    rows = [Example(name, "", ("the dog",), audio=tmp_path / f"{name}.wav") for name in "ab"]
+    rows.insert(1, Example("text", "the dog sat down.", ("the cat",)))
+    items = [encoder().encode(row, tiny.HEARING["listen"], "here") for row in rows]
+    packed = [pack(item, [np.full(len(item.target), 1)], batch_view=True, offset=0) for item in items]
+    with torch.inference_mode():
+        together = model()(collate(packed))
+        alone = torch.cat([model()(collate([one])) for one in packed], dim=1)
+    torch.testing.assert_close(together, alone, atol=TOLERANCE, rtol=0)
+
+
+def test_both_halves_learn(tmp_path: Path) -> None:
+    """Gradients reach the encoder through the stream view, and none through tokens that it may not see."""
+    path = heard.write(tmp_path / "a.wav", heard.noise(32_000))
+    item = encoder().encode(Example("a", "", ("the dog",), audio=path), tiny.HEARING["listen"], "here")
+    assert item.mel is not None
+    mel = item.mel.clone().requires_grad_(True)
+    view = collate([pack(item, [np.full(len(item.target), 2)], batch_view=False, offset=0)])
+    own = tiny.model("qwen2", attn="sdpa", vocab_size=len(tiny.hearing().tokenizer))  # not one that inference has been through
+    logits = PackedModel(own, random_encoder(tiny.ENCODER))(replace(view, mels=(mel,)))
+    logits.square().sum().backward()
+    assert mel.grad is not None
+    seen = 4 * 2 * EVERY + 3  # frames of 20 tokens, and what the last of them waits for
+    assert mel.grad[: seen - 8].abs().sum() > 0
+    assert mel.grad[seen:].abs().sum() == 0
+
+
+def test_a_recording_needs_a_model_that_hears(tmp_path: Path) -> None:
+    path = heard.write(tmp_path / "a.wav", heard.noise(1600))
+    with pytest.raises(InvalidValueError, match=r"here, a: expected a base that hears"):
+        examples.encoder().check(Example("a", "", ("x",), audio=path), tiny.HEARING["listen"], "here")
+
+
+def test_a_recording_beyond_the_models_positions_is_refused_by_its_header(tmp_path: Path) -> None:
+    path = heard.write(tmp_path / "a.wav", heard.noise(16_000 * 21))
+    with pytest.raises(InvalidValueError, match=r"here, a: expected source with its prompt within the model's 512 positions; got 5\d\d"):
+        encoder().check(Example("a", "", ("x",), audio=path), tiny.HEARING["listen"], "here")

@@ -1,0 +1,169 @@
+"""Whole runs on recordings: they learn, resume to the bit, leave a checkpoint that hears, and go on from one."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from accelerate.state import AcceleratorState
+from pydantic import ValidationError
+
+from backbones import loading
+from backbones.audio_file import read
+from backbones.audio_pcm import AudioFormat
+from backbones.audio_weights import save_encoder
+from engine.actions import AppendAudio, End
+from engine.engine import Engine, EngineConfig
+from engine.request import Request
+from errors import InvalidValueError
+from tests import tiny
+from tests.backbones.audio import encoder
+from tests.training import heard
+from tests.training.test_trainer import QUIET, TASK, TEMPLATE, losses
+from training import data, state
+from training.config import Config
+from training.progress import read_metrics
+from training.run import train
+from training.trainer import Trainer
+
+SIZES = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
+AUGMENTED = {"speed": [0.9, 1.1], "gain": [-3, 3], "noise": [10, 30]}
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(data, "WINDOW_HEARD", 16)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.fixture
+def tones(tmp_path: Path) -> Path:
+    save_encoder(encoder(tiny.ENCODER.model_copy(update={"projector": None})), tmp_path / "encoder")
+    return heard.tones(tmp_path)
+
+
+def config(out: Path, tones: Path, **changes: Any) -> Config:
+    """A fresh model over a random encoder; `changes` are laid over its sections."""
+    sizes = {**SIZES, "max_position_embeddings": 128, "tie_word_embeddings": True}
+    plain: dict[str, Any] = {
+        "model": {"fresh": {"vocabulary": 300, "sizes": sizes}, "template": TEMPLATE, "name": "tiny"},
+        "audio": {"encoder": str(tones.parent / "encoder"), "projector": 24, "decision_ms": 80, "augmentation": AUGMENTED},
+        "tasks": {"transcribe": TASK},
+        "data": [{"data": str(tones), "task": "transcribe"}],
+        "optimizer": {"lr": 1e-2},
+        "run": {"out": str(out), "steps": 5, "batch_tokens": 300, "device": "cpu", "threads": 1, "dtype": "float32"},
+    }
+    for section, values in changes.items():
+        plain[section] = {**plain[section], **values} if isinstance(plain.get(section), dict) else values
+    return Config.model_validate(plain)
+
+
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    found = state.latest(out)
+    assert found is not None
+    return state.read_tensors(found / "weights.safetensors")
+
+
+def test_a_run_that_was_killed_goes_on_to_the_identical_losses(tmp_path: Path, tones: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(config(tmp_path / "whole", tones), QUIET)
+    broken = config(tmp_path / "broken", tones, run={"checkpoint_steps": 2})
+    step = Trainer._one_step
+
+    def killed(self: Trainer) -> None:
+        if self._step == 3:
+            raise KeyboardInterrupt
+        step(self)
+
+    monkeypatch.setattr(Trainer, "_one_step", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(broken, QUIET)
+    monkeypatch.setattr(Trainer, "_one_step", step)
+    torch.manual_seed(99)  # another process
+    train(broken, QUIET)
+    assert losses(tmp_path / "broken") == losses(tmp_path / "whole")
+    ours, theirs = weights(tmp_path / "broken"), weights(tmp_path / "whole")
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
+
+
+def test_it_learns_to_write_what_it_hears_and_is_served(tmp_path: Path, tones: Path) -> None:
+    run = {"steps": 24, "dev_steps": 12, "batch_tokens": 500}
+    dev = [{"data": str(tones), "task": "transcribe", "limit": 4}]
+    folder = train(config(tmp_path / "run", tones, run=run, dev=dev, audio={"augmentation": {}}), QUIET)
+    found = losses(tmp_path / "run")
+    assert sum(found[-3:]) < 0.6 * sum(found[:3])
+    judged = [
+        line["dev/transcribe:tones.jsonl/stream"] for line in read_metrics(tmp_path / "run") if "dev/transcribe:tones.jsonl/stream" in line
+    ]
+    assert len(judged) == 2
+    assert judged[1] < judged[0]
+    checkpoint = loading.load(str(folder), dtype="float32")
+    assert checkpoint.encoder is not None
+    assert (checkpoint.config.unit, checkpoint.config.decision_ms, checkpoint.config.audio) == ("ms", 80, None)
+    assert load_dtype(folder) == torch.float16
+    rows = [json.loads(line) for line in tones.read_text(encoding="utf-8").splitlines()]
+    engine = Engine(checkpoint, EngineConfig(kv_memory=2**22, slot_length=96))
+    said = [transcribed(engine, tones.parent / row["audio"]).split() for row in rows]
+    assert all(words and set(words) <= set(heard.TONES) for words in said)  # a model of these sizes says nothing else by chance
+
+
+def load_dtype(folder: Path) -> torch.dtype:
+    return state.read_tensors(folder / "audio_encoder.safetensors")["conv1.weight"].dtype
+
+
+def transcribed(engine: Engine, path: Path) -> str:
+    """By a real session, everything read first."""
+    request = Request("transcribe", head="full", threshold=0.0, audio=AudioFormat("float32", heard.RATE), max_output_tokens=8)
+    events = tiny.run(engine, request, [AppendAudio(read(path).numpy().tobytes()), End()])
+    text: str = events[-1].text  # type: ignore[union-attr]
+    return text.strip()
+
+
+def test_only_the_projector_learns_where_that_is_asked_for(tmp_path: Path, tones: Path) -> None:
+    train(config(tmp_path / "run", tones, audio={"train": "projector"}, run={"steps": 2}), QUIET)
+    assert {name.split(".")[1] for name in weights(tmp_path / "run") if name.startswith("encoder.")} == {"projector"}
+    train(config(tmp_path / "all", tones, run={"steps": 2}, audio={"lr": 0.1}), QUIET)
+    before = encoder(tiny.ENCODER.model_copy(update={"projector": None})).state_dict()
+    after = weights(tmp_path / "all")
+    assert "encoder.embed_positions.weight" not in after
+    moved = {name: float((after[f"encoder.{name}"] - before[name]).abs().max()) for name in ("conv1.weight", "layers.1.fc2.weight")}
+    assert all(0 < change < 2.5 * 2 * 1e-3 for change in moved.values())  # two steps of AdamW at a tenth of the rate
+
+
+def test_a_later_stage_goes_on_with_the_bases_own_encoder(tmp_path: Path, tones: Path) -> None:
+    first = train(config(tmp_path / "first", tones, run={"steps": 2}, audio={"dtype": "float32"}), QUIET)
+    second = config(tmp_path / "second", tones, run={"steps": 1, "shard_size": "20KB"})
+    later = Config.model_validate(
+        {**second.model_dump(mode="json", by_alias=True), "model": {"base": str(first), "layers": 1}, "audio": None}
+    )
+    folder = train(later, QUIET)
+    assert (folder / "audio_encoder.safetensors.index.json").exists()
+    sizes = [path.stat().st_size for path in folder.glob("audio_encoder-*.safetensors")]
+    assert len(sizes) > 1
+    assert max(sizes) < 22_000
+    checkpoint = loading.load(str(folder), dtype="float32")
+    assert checkpoint.encoder is not None
+    assert checkpoint.config.decision_ms == 80
+    assert len(checkpoint.backbone.model.model.layers) == 1
+    was = state.read_tensors(first / "audio_encoder.safetensors")["conv1.weight"]
+    assert 0 < (checkpoint.encoder.conv1.weight - was).abs().max() < 0.03  # one step at 1e-2
+
+
+def test_what_cannot_be_trained_is_refused(tmp_path: Path, tones: Path) -> None:
+    plain = config(tmp_path / "run", tones).model_dump(mode="json", by_alias=True)
+    joined = Config.model_validate({**plain, "data": [{**plain["data"][0], "join": [0.5, 0.5]}]})
+    with pytest.raises(InvalidValueError, match="neither join nor carried for recordings"):
+        train(joined, QUIET)
+    deaf = Config.model_validate({**plain, "audio": None})
+    with pytest.raises(InvalidValueError, match=r"tones\.jsonl, tones:1: expected a base that hears"):
+        train(deaf, QUIET)
+    nothing = Config.model_validate({**plain, "audio": {}})
+    with pytest.raises(InvalidValueError, match="expected an encoder for a base that does not hear"):
+        train(nothing, QUIET)
+    (tones.parent / "3.wav").unlink()
+    with pytest.raises(InvalidValueError, match=r"recording that can be read; got .*3\.wav"):
+        train(config(tmp_path / "other", tones), QUIET)
+    with pytest.raises(ValidationError, match=r"expected model\.layers with a base whose weights are written"):
+        Config.model_validate({**plain, "model": {**plain["model"], "layers": 1}})

@@ -1,0 +1,35 @@
+"""The audio encoder that is trained: loaded, with a projector to the backbone's width, and what of it learns.
+
+Knows no backbone and no data.
+"""
+
+from backbones.audio_config import Projector
+from backbones.audio_encoder import AudioEncoder
+from backbones.audio_weights import build, load_encoder
+from errors import InvalidValueError
+from training.config import Audio
+
+
+def prepare(settings: Audio, own: str | None, width: int) -> AudioEncoder:
+    """In float32. `own`: where the base's encoder is, if it hears; width: of the backbone.
+
+    A projector that fits is trained further, else there is a new one with random weights from torch's generator. Raises InvalidValueError
+    where there is no encoder, and CheckpointError where it cannot be read.
+    """
+    reference = settings.encoder or own
+    if reference is None:
+        raise InvalidValueError("expected an encoder for a base that does not hear", param="audio.encoder")
+    encoder = load_encoder(reference)
+    if encoder.config.projector is None or encoder.config.out != width:
+        encoder = _projected(encoder, Projector(out=width, hidden=settings.projector))
+    encoder.requires_grad_(settings.train == "all")
+    encoder.embed_positions.requires_grad_(False)
+    encoder.projector.requires_grad_(True)
+    return encoder
+
+
+def _projected(encoder: AudioEncoder, projector: Projector) -> AudioEncoder:
+    made = AudioEncoder(encoder.config.model_copy(update={"projector": projector}))
+    own = {name: tensor for name, tensor in made.state_dict().items() if name.startswith("projector.")}
+    body = {name: tensor for name, tensor in encoder.state_dict().items() if not name.startswith("projector.")}
+    return build(made.config, body | own)
