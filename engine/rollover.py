@@ -19,7 +19,8 @@ FULL = 0.9  # and from here on the next word's end is, so that what is left to s
 CARRIED = 0.25  # of either side's rows: a longer sentence is not carried
 LEAST = 32  # rows for stream and target together, below which no slot is worth using again
 WINDOW = 1024  # characters of an append that are looked at together
-_WORD = re.compile(r"\s*\S{1,64}\s?|\s+")
+LONGEST = 1024  # characters without a place to cut, behind which a seam makes one
+_WORD = re.compile(r"\s{0,16}\S{1,8}\s?|\s{1,16}")  # scripts without blanks are cut every eight characters (backbones/source_codec.py)
 
 
 def fill(used: tuple[int, int], room: tuple[int, int]) -> float:
@@ -40,27 +41,48 @@ def forced_writes(units: int, words: int, left: int) -> int:
     return max(1, min(left, 32 + 4 * max(units - words, 0)))
 
 
+def longest(room: int) -> int:
+    """Characters without a place to cut that a slot with `room` rows for the stream may wait for: a seam cuts longer ones anywhere."""
+    return min(LONGEST, max(64, int(CARRIED * room)))
+
+
 class Speech:
     """The source's text in the slot, as far as sentences need it. last: the last one that has ended."""
 
     def __init__(self) -> None:
         self.last = ""
         self._open = ""
+        self._searched: int | None = None  # where in the append the next sentence ends, or up to where none does
+        self._ends = False
 
-    def take(self, text: str, fits: int) -> tuple[str, bool]:
-        """The part of `text` that comes next, and whether a sentence ends with it. It is empty where one has ended before `text`.
+    def take(self, text: str, at: int, fits: int) -> tuple[str, bool]:
+        """The part of the append `text` from `at` on that comes next, and whether a sentence ends with it.
 
-        It reaches to the sentence's end, or is one word at most where more tokens than `fits` might come of it.
+        It is empty where a sentence has ended before `at`. It reaches to the sentence's end, or as far as surely no more than `fits` tokens
+        come of it; a word is taken nevertheless.
         """
-        window = text[:WINDOW]
-        end = first_end(self._open + window, len(self._open))
-        piece = window if end is None else window[: end - len(self._open)]
-        if 3 * len(piece.encode()) > fits and (word := _WORD.match(piece)) and word.end() < len(piece):  # no text has more tokens
-            piece, end = word[0], None
+        if self._searched is None:
+            window = text[at : at + WINDOW]
+            end = first_end(self._open + window, len(self._open))
+            self._ends = end is not None
+            self._searched = at + (len(window) if end is None else end - len(self._open))
+        piece = text[at : self._searched]
+        sure = piece.encode()[: max(fits // 3, 0)].decode(errors="ignore")  # no text has more than three tokens a byte
+        if len(sure) < len(piece):
+            piece = _to_word_end(piece, len(sure))
         self._open += piece
-        if end is not None:
+        if at + len(piece) < self._searched:
+            return piece, False
+        self._searched = None
+        if self._ends:
             self.last, self._open = self._open, ""
-        return piece, end is not None
+        return piece, self._ends
+
+
+def _to_word_end(text: str, at: int) -> str:
+    """`text` to the end of the word that the character before `at` belongs to, or the first one."""
+    word = _WORD.match(text, max(at - 1, 0))
+    return text[: word.end()] if word else text
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,14 @@ Knows punctuation and a few abbreviations; knows no language, no tokenizer and n
 
 import re
 
-# A mark, what closes behind it, and a blank; in scripts without blanks any character behind it will do; or an empty line.
-# Possessive, or a mark would end its sentence before what closes it came.
+# A mark, what closes behind it, and a blank; or an empty line. In scripts without blanks any character behind it will do, unless a word
+# that is written with blanks would be cut in two (`。”then`).
+# Possessive, or a mark would end its sentence before what closes it came; bounded, and begun where a run begins, so that the search is
+# linear in whatever text.
 _END = re.compile(
-    r"""[.!?…‽؟۔।॥։።]++["'”’»›)\]}]*+\s+"""
-    r"""|[。！？｡]++[」』）】》〉”’"')\]]*+(?:\s+|(?=\S))"""
-    r"""|[^\S\n]*\n[^\S\n]*\n\s*"""
+    r"""(?<![.!?…‽؟۔।॥։።])[.!?…‽؟۔।॥։።]{1,16}+["'”’»›)\]}]{0,8}+\s+"""
+    r"""|(?<![。！？｡])[。！？｡]{1,16}+[」』）】》〉”’"')\]]{0,8}+(?:\s+|(?![。！？｡])(?:(?<=[。！？｡」』）】》〉])(?=\S)|(?=[、-ヿ㐀-鿿豈-﫿！-ﾟ])))"""
+    r"""|\n[^\S\n]{0,32}+\n\s*"""
 )
 _WORD_BEFORE = re.compile(r"[^\s(\[{\"'“‘«‹„]+$")
 _SHORT = re.compile(r"(?:\w\.)*[^\W\d_]|\d{1,2}")  # an initial, "U.S", "z.B", an ordinal: "J. Smith", "am 3. Mai"
@@ -21,7 +23,7 @@ _LISTED = (
     "mme mlle cf sra srta dra ud uds pág núm sigg dott avv ing"
 )
 _ABBREVIATIONS = frozenset(_LISTED.split())
-_LOOK_BACK = 64  # characters in which a mark and what closes it must lie
+_LOOK_BACK = 64  # characters in which marks and what closes them lie, or an empty line
 
 
 def first_end(text: str, seen: int = 0) -> int | None:

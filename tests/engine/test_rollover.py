@@ -1,5 +1,7 @@
 """When a seam is due, what is taken of the source until then, and what is carried: text and counts only."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,9 +18,10 @@ def characters(text: str) -> tuple[int, ...]:
 
 def taken(speech: Speech, text: str, fits: int = PLENTY) -> list[tuple[str, bool]]:
     pieces = []
-    while text:
-        pieces.append(speech.take(text, fits))
-        text = text[len(pieces[-1][0]) :]
+    at = 0
+    while at < len(text):
+        pieces.append(speech.take(text, at, fits))
+        at += len(pieces[-1][0])
     return pieces
 
 
@@ -57,9 +60,19 @@ def test_a_sentence_may_have_ended_before_what_shows_it() -> None:
     assert speech.last == "世界。"
 
 
-def test_where_it_might_not_fit_speech_is_taken_word_by_word() -> None:
+def test_where_it_might_not_fit_speech_is_taken_to_the_end_of_a_word() -> None:
     assert taken(Speech(), "one two. three ", fits=10) == [("one ", False), ("two. ", True), ("three ", False)]
-    assert [len(piece) for piece, _ in taken(Speech(), "x" * 150, fits=10)] == [64, 64, 22]
+    assert taken(Speech(), "one two three four ", fits=3 * 6) == [("one two ", False), ("three four ", False)]
+    assert taken(Speech(), "one", fits=-5) == [("one", False)]
+    assert [len(piece) for piece, _ in taken(Speech(), "x" * 20, fits=3)] == [8, 8, 4]
+
+
+def test_no_append_is_searched_again_for_every_word_of_it() -> None:
+    text, speech, at = "word " * 12_000, Speech(), 0
+    start = time.perf_counter()
+    while at < len(text):
+        at += len(speech.take(text, at, 1)[0])
+    assert time.perf_counter() - start < 5
 
 
 @given(st.lists(st.text(alphabet=st.sampled_from(list("ab. !。界\n")), max_size=8)), st.sampled_from([5, PLENTY]))

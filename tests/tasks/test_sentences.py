@@ -1,5 +1,7 @@
 """Where sentences end: marks of several scripts, what closes behind them, and the full stops that end nothing."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +22,8 @@ TEXT = st.text(alphabet=st.sampled_from(list('ab B.!?…。！"”」) \n3')), m
         ["In 1990. ", "Then nothing."],
         ["世界。", "「你好！」", "吗？", "好"],
         ["終わり。 ", "次"],
+        ["他说：“你好。”", "她走了。”then he went. ", "“好。” ", "“吗？"],  # `”then` is one word
+        ["世" + "。" * 17 + "好。", "吗"],  # a longer run of marks is no end
         ["क्या? ", "हाँ। ", "ठीक"],
         ["A headline\n\n", "Its text\ngoes on. ", "End"],
         ["Wait ... ", "what?! ", "no"],
@@ -33,6 +37,16 @@ def test_a_text_falls_into_its_sentences(parts: list[str]) -> None:
 @pytest.mark.parametrize("text", ["The dog sat.", "The dog sat.”", "3.", "世界。", "世界。」", "Dr. ", "J. ", "", "a\n"])
 def test_no_end_is_told_before_the_character_behind_it_came(text: str) -> None:
     assert first_end(text) is None
+
+
+@pytest.mark.parametrize("part", [".", " ", "\n ", "。", "。”", ".'", "Mr. ", "\n" + " " * 33, "? \u200b"])
+def test_the_search_is_linear_in_whatever_text(part: str) -> None:
+    """The square of these lengths would take minutes."""
+    text = part * (400_000 // len(part))
+    start = time.perf_counter()
+    first_end(text)
+    first_end(text, len(text) - 1)
+    assert time.perf_counter() - start < 20
 
 
 @given(text=TEXT)
