@@ -9,12 +9,19 @@ from collections.abc import Iterable
 from pydantic import ValidationError
 
 MAX_TOLD = 400  # characters of what a client sent that may go back to it
+# Controls, ends of lines, turns of direction, and halves of a character, which cannot be written at all.
+_OBEYED = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _SHOULD = re.compile(r"(?:Input|String|List|Set|Tuple|Dictionary|Value) should (?:be|have) ")
 
 
 def cut(text: str, limit: int = MAX_TOLD) -> str:
     """At most `limit` characters of a text that somebody else wrote."""
     return text if len(text) <= limit else f"{text[:limit]}…"
+
+
+def visible(text: str, keep: str = "") -> str:
+    """What somebody else wrote, for a terminal: what it would obey is shown as an escape, but for characters of `keep`."""
+    return _OBEYED.sub(lambda char: char[0] if char[0] in keep else char[0].encode("unicode_escape").decode(), text)
 
 
 def in_our_words(message: str) -> str:
@@ -68,22 +75,19 @@ class PromptTooLongError(ProactiveError):
     code = "prompt_too_long"
 
 
-class NoCapacityError(ProactiveError):
-    """Every KV slot is taken. `retry_after` is in seconds."""
-
-    code = "no_capacity"
-
-    def __init__(self, message: str, *, retry_after: float) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
-
-
 class LimitError(ProactiveError):
     """A caller is over one of its limits, or the server over its own. `retry_after` is in seconds, where waiting helps."""
 
     def __init__(self, code: str, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.code, self.retry_after = code, retry_after
+
+
+class NoCapacityError(LimitError):
+    """Every KV slot is taken."""
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__("no_capacity", message, retry_after=retry_after)
 
 
 class BadStateError(ProactiveError):

@@ -26,7 +26,7 @@ class Settings(BaseModel):
 
     peft_type: Literal["LORA"]
     r: int = Field(ge=1)
-    lora_alpha: float = Field(gt=0)
+    lora_alpha: float = Field(gt=0, allow_inf_nan=False)
     use_rslora: bool = False
     use_dora: Literal[False] = False
     fan_in_fan_out: Literal[False] = False

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from base64 import b64decode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,17 +12,19 @@ from proactivellm_client import ClientError, Read, Session, connect
 from proactivellm_client.events import parse
 from rich.columns import Columns
 from rich.console import Group, RenderableType
+from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from cli.stream_view import Shown, annotated
+from errors import visible
 from load.report import Spread
 from load.trace import Trace
 from server.recording import Recording
 from server.wire import ClientMessage, SessionUpdate, SourceAppend, SourceEnd
 
-Timed = Sequence[tuple[float, ClientMessage]]  # seconds after the session was asked for
+Timed = Sequence[tuple[float, ClientMessage | bytes]]  # seconds after the session was asked for; bytes are samples
 
 
 @dataclass
@@ -42,7 +45,7 @@ def as_recorded(recording: Recording) -> Run:
             run.head, run.threshold = line.chosen.head, line.chosen.threshold
         elif line.server is not None:
             run.trace.events.append((line.at, parse(line.server.model_dump_json())))
-        elif isinstance(line.client, SourceAppend | SourceEnd):
+        elif line.audio is not None or isinstance(line.client, SourceAppend | SourceEnd):
             run.trace.sent.append(line.at)
             run.trace.ended = line.at if isinstance(line.client, SourceEnd) else None
     return run
@@ -58,12 +61,13 @@ def plan(
         options |= {"tier": tier, "threshold": threshold}
     options |= {name: value for name, value in (("head", head), ("model", model)) if value is not None}
     kept = SourceAppend | SourceEnd if changed else SourceAppend | SourceEnd | SessionUpdate
-    return options, [(line.at, line.client) for line in recording.lines if isinstance(line.client, kept)]
+    messages = ((line.at, line.client if line.audio is None else b64decode(line.audio)) for line in recording.lines)
+    return options, [(at, message) for at, message in messages if isinstance(message, kept | bytes)]
 
 
 async def run_again(url: str, options: dict[str, Any], messages: Timed, run: Run, *, speed: float, api_key: str | None = None) -> None:
     """Fills `run`. A client that left, or cancelled, leaves here once all that it had sent is answered. Raises what the client raises."""
-    appends = sum(isinstance(message, SourceAppend) for _, message in messages)
+    appends = sum(isinstance(message, SourceAppend | bytes) for _, message in messages)
     whole = any(isinstance(message, SourceEnd) for _, message in messages)
     async with connect(url, api_key=api_key).session(**options) as session:
         run.head, run.threshold = session.started.head, session.started.threshold
@@ -91,7 +95,9 @@ async def _send(session: Session, messages: Timed, trace: Trace, speed: float) -
             await session.update(tier=message.tier, threshold=message.threshold)
             continue
         trace.sent.append(time.perf_counter())
-        if isinstance(message, SourceAppend):
+        if isinstance(message, bytes):
+            await session.send_audio(message)
+        elif isinstance(message, SourceAppend):
             await session.send(message.text)
         else:
             trace.ended = trace.sent[-1]
@@ -112,10 +118,11 @@ def _panel(run: Run, width: int) -> Panel:
     for _, event in run.trace.events:
         shown.take(event)
     body = Group(annotated(shown.words, width - 4), *(Text(note, style="yellow") for note in shown.notes))
-    return Panel(body, title=f"{run.title} · {run.head}", title_align="left", width=width, border_style="cyan")
+    title = Text(visible(f"{run.title} · {run.head}"))  # no markup: a recording may be anybody's
+    return Panel(body, title=title, title_align="left", width=width, border_style="cyan")
 
 
-FIGURES = ("threshold", "first write", "lag, p50", "lag, p95", "done after end", "RCO", "AIL, words", "tokens", "ended by")
+FIGURES = ("threshold", "first write", "lag, p50", "lag, p95", "done after end", "RCO", "AIL", "tokens", "ended by")
 
 
 def figures(run: Run) -> tuple[str, ...]:
@@ -129,7 +136,7 @@ def figures(run: Run) -> tuple[str, ...]:
         _number(done.rco if done else None, "{:.2f}"),
         _number(done.ail if done else None, "{:.1f}"),
         usage,
-        done.reason if done else "-",
+        escape(visible(done.reason)) if done else "-",
     )
 
 

@@ -4,11 +4,13 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from proactivellm_client import Decision, Done, Error, Event, Read, SessionUpdated, Write
+from proactivellm_client import Decision, Done, Error, Event, GoingAway, Read, SessionUpdated, Write
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
 from rich.text import Text
+
+from errors import visible
 
 
 @dataclass
@@ -21,9 +23,10 @@ class Word:
 
 @dataclass
 class Shown:
-    """What a view knows: the source sent, how much of it was read, the target's words, and how it ended."""
+    """What a view knows: the source sent (`ms` of sound, None for text), how much of it was read, the target's words, how it ended."""
 
     source: str = ""
+    ms: int | None = None
     phi: int = 0
     words: list[Word] = field(default_factory=list)
     done: Done | None = None
@@ -44,8 +47,10 @@ class Shown:
             self.done = event
         elif isinstance(event, SessionUpdated):
             self.notes.append(f"threshold {event.threshold:g} from token {event.from_index} on")
+        elif isinstance(event, GoingAway):
+            self.notes.append(f"the server stops within {event.seconds:g} s")
         elif isinstance(event, Error):
-            self.notes.append(f"{event.code}: {event.message}")
+            self.notes.append(visible(f"{event.code}: {event.message}"))
 
 
 def _words(text: str) -> list[str]:
@@ -63,7 +68,7 @@ def annotated(words: list[Word], width: int) -> Text:
     """The words in lines of `width`, and under each word its phi."""
     lines: list[tuple[str, str]] = [("", "")]
     for word in words:
-        text, mark = " ".join(word.text.split()), str(word.phi)
+        text, mark = visible(" ".join(word.text.split())), str(word.phi)
         cell = max(Text(text).cell_len, len(mark)) + 1
         above, below = lines[-1]
         if above and Text(above).cell_len + cell > width:
@@ -99,6 +104,11 @@ class LiveView:
         self.shown.source += text
         self._live.update(self.render())
 
+    def heard(self, ms: int) -> None:
+        """So much sound was sent by now."""
+        self.shown.ms = ms
+        self._live.update(self.render())
+
     def event(self, event: Event) -> None:
         """An event came."""
         self.shown.take(event)
@@ -107,18 +117,35 @@ class LiveView:
     def render(self) -> RenderableType:
         """Two panels and a line of figures."""
         shown = self.shown
-        words = shown.source.split()
-        source = Text(" ".join(words[: shown.phi]), style="bold").append(" " + " ".join(words[shown.phi :]), style="dim")
+        unit = "words" if shown.ms is None else "ms"
+        source = _text(shown) if shown.ms is None else _meter(shown.phi, shown.ms, self._console.width - 4)
         parts: list[RenderableType] = [
             Panel(source, title=f"source · {self._title}", title_align="left", border_style="dim"),
             Panel(
-                annotated(shown.words, self._console.width - 4), title="target · words read below", title_align="left", border_style="cyan"
+                annotated(shown.words, self._console.width - 4),
+                title=f"target · {unit} read below",
+                title_align="left",
+                border_style="cyan",
             ),
         ]
         parts.extend(Text(note, style="yellow") for note in shown.notes)
         if shown.done is not None:
-            parts.append(Text(summary(shown.done), style="dim"))
+            parts.append(Text(summary(shown.done, unit), style="dim"))
         return Group(*parts)
+
+
+def _text(shown: Shown) -> Text:
+    words = visible(shown.source, keep=" \n\t").split()
+    return Text(" ".join(words[: shown.phi]), style="bold").append(" " + " ".join(words[shown.phi :]), style="dim")
+
+
+def _meter(read: int, sent: int, width: int) -> Text:
+    """The last minute of sound: what decisions saw in bright, what was sent since in dim."""
+    figures = f" {read / 1000:5.1f} s read, {sent / 1000:5.1f} s sent"
+    first = max(sent - 60_000, 0)
+    column = max(width - len(figures), 1) / max(sent - first, 10_000)  # a column is so many of a ms
+    bright, whole = (max(round((ms - first) * column), 0) for ms in (min(read, sent), sent))
+    return Text("━" * bright, style="cyan").append("━" * (whole - bright), style="dim").append(figures, style="dim")
 
 
 class PlainView:
@@ -126,10 +153,17 @@ class PlainView:
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._seconds: int | None = None  # of sound that was told of
 
     def source(self, text: str) -> None:
         """A piece was sent."""
         self._say(f"> {text.strip()}")
+
+    def heard(self, ms: int) -> None:
+        """So much sound was sent by now; a line a second."""
+        if ms // 1000 != self._seconds:
+            self._seconds = ms // 1000
+            self._say(f"> {self._seconds} s")
 
     def event(self, event: Event) -> None:
         """An event came; reads say nothing."""
@@ -142,14 +176,14 @@ class PlainView:
             self._say(f"! {event.code}: {event.message}")
         elif isinstance(event, Done):
             self._say(f"= {event.text!r}")
-            self._say(f"= {summary(event)}")
+            self._say(f"= {summary(event, 'words' if self._seconds is None else 'ms')}")
 
     def _say(self, line: str) -> None:
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
 
 
-def summary(done: Done) -> str:
+def summary(done: Done, unit: str = "words") -> str:
     """How it ended, in one line."""
     usage = done.usage
-    lag = "" if done.rco is None or done.ail is None else f" · RCO {done.rco:.2f} · AIL {done.ail:.1f} words"
-    return f"{done.reason} · {usage.source_units} words read · {usage.target_tokens} tokens written · {usage.probes} probes{lag}"
+    lag = "" if done.rco is None or done.ail is None else f" · RCO {done.rco:.2f} · AIL {done.ail:.1f} {unit}"
+    return f"{visible(done.reason)} · {usage.source_units} {unit} read · {usage.target_tokens} tokens written · {usage.probes} probes{lag}"

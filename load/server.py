@@ -1,12 +1,13 @@
 """What the server under load says of itself: slots in all and in use, and its memory, from `/metrics`. Knows HTTP; knows no session."""
 
 import asyncio
-import os
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from proactivellm_client import ProtocolError
+from proactivellm_client.opening import key_header
 from prometheus_client.parser import text_string_to_metric_families
 
 from errors import ProactiveError
@@ -46,9 +47,11 @@ async def wait_until_free(url: str, api_key: str | None = None, seconds: float =
 def _state(url: str, api_key: str | None) -> State:
     parts = urlsplit(url)
     scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
-    request = urllib.request.Request(f"{scheme}://{parts.netloc}/metrics")  # noqa: S310 (the server that was asked for)
-    if key := os.environ.get("PROACTIVELLM_API_KEY", "") if api_key is None else api_key:
-        request.add_header("Authorization", f"Bearer {key}")
+    try:
+        headers = key_header(api_key)
+    except ProtocolError as error:
+        raise LoadError(str(error)) from None
+    request = urllib.request.Request(f"{scheme}://{parts.netloc}/metrics", headers=headers)  # noqa: S310 (the server that was asked for)
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT) as response:  # noqa: S310 (likewise)
             samples = [sample for family in text_string_to_metric_families(response.read().decode()) for sample in family.samples]

@@ -6,6 +6,7 @@ The policy for every path is docs/security.md's; gate.py enforces it.
 import hashlib
 import ipaddress
 import secrets
+import time
 from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
@@ -33,6 +34,12 @@ class OriginError(ProactiveError):
     code = "origin_not_allowed"
 
 
+class HostError(ProactiveError):
+    """The server was called by a name that is not known to be its own."""
+
+    code = "host_not_allowed"
+
+
 class ForbiddenError(ProactiveError):
     """A browser token came where a key is needed."""
 
@@ -46,6 +53,7 @@ class Guard:
         """Raises InvalidValueError for a file of keys that cannot be read."""
         self._keys = None if config.api_keys_file is None else Keys(config.api_keys_file)
         self._origins, self._token_seconds = frozenset(config.allow_origin), config.token_seconds
+        self._hosts = frozenset(config.allowed_hosts) | {"localhost", config.host.lower()}
         # Without a secret of the operator's, tokens hold for this process only.
         secret = secrets.token_hex(32) if config.token_secret is None else config.token_secret.get_secret_value()
         self._tokens = URLSafeTimedSerializer(
@@ -76,31 +84,48 @@ class Guard:
     def _by_token(self, token: str) -> Caller | None:
         assert self._keys is not None
         try:
-            name, fingerprint = self._tokens.loads(token.removeprefix(TOKEN_PREFIX), max_age=self._token_seconds)
+            (name, fingerprint), issued = self._tokens.loads(
+                token.removeprefix(TOKEN_PREFIX), max_age=self._token_seconds, return_timestamp=True
+            )
         except BadSignature:  # SignatureExpired is one
             return None
         key = self._keys.named(name)
-        return Caller(name, key, by_token=True) if key is not None and _fingerprint(key) == fingerprint else None
+        if key is None or _fingerprint(key) != fingerprint:
+            return None
+        return Caller(name, key, expires=issued.timestamp() + self._token_seconds)
 
     def check_still(self, caller: Caller) -> None:
-        """Raises NotAuthorisedError once the caller's key was taken out or replaced."""
+        """Raises NotAuthorisedError once the caller's key was taken out or replaced, or its token's time is over."""
         assert self._keys is not None
         key = self._keys.named(caller.name)
         if key is None or key.sha256 != caller.key.sha256:
             raise NotAuthorisedError("expected an API key in force, got one that was revoked")
+        if caller.expires is not None and time.time() > caller.expires:
+            raise NotAuthorisedError("expected a token in force, got one whose time is over: connect again with a new one")
 
     def check_origin(self, headers: Headers) -> None:
-        """Raises OriginError for a browser's page from elsewhere. What sends no Origin is no page.
-
-        Without keys the server's own page is known by an address only: a name may be anybody's who points it here (DNS rebinding).
-        """
+        """Raises OriginError for a browser's page from elsewhere. What sends no Origin is no page, or asks its own server."""
         origin = headers.get("origin")
         if origin is None or "*" in self._origins or origin in self._origins:
             return
         own = _host(origin)
-        if own is not None and own[0] == headers.get("host", "") and (self.has_keys or _is_address(own[1])):
+        if own is not None and own[0] == headers.get("host", "") and (self.has_keys or self._is_own(own[1])):
             return
         raise OriginError("expected a page of this server or of an allowed origin (--allow-origin), got one from elsewhere")
+
+    def check_host(self, headers: Headers) -> None:
+        """Raises HostError, without keys, for a call by a name that may be anybody's who points it here (DNS rebinding).
+
+        With keys there is no need: a page of such a name has none. A browser always says whom it calls.
+        """
+        host = headers.get("host", "")
+        called = _host(f"http://{host}")
+        if self.has_keys or not host or (called is not None and self._is_own(called[1])):
+            return
+        raise HostError("expected to be called by an address, localhost or an allowed host (--allowed-hosts), got another name")
+
+    def _is_own(self, host: str) -> bool:
+        return "*" in self._hosts or host in self._hosts or _is_address(host)
 
 
 def _credentials(headers: Headers, subprotocols: Sequence[str]) -> Iterator[str]:
@@ -139,5 +164,5 @@ def _is_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        return host == "localhost"
+        return False
     return True

@@ -25,7 +25,14 @@ from server.pages import is_page
 log = structlog.get_logger()
 OPEN = frozenset({"/healthz", "/readyz"})  # for whoever asks: a probe has no key
 KEY_ONLY = frozenset({"/metrics", "/v1/tokens"})  # not for tokens: those are in browsers
-STATUS: Mapping[str, int] = {"not_authorised": 401, "forbidden": 403, "origin_not_allowed": 403, "too_fast": 429, "no_capacity": 503}
+STATUS: Mapping[str, int] = {
+    "not_authorised": 401,
+    "forbidden": 403,
+    "origin_not_allowed": 403,
+    "host_not_allowed": 403,
+    "too_fast": 429,
+    "no_capacity": 503,
+}
 TELL_SECONDS = 1.0  # to take one event and its close
 
 
@@ -65,8 +72,9 @@ class Gate:
             raise LimitError("no_capacity", f"expected at most {self._max_sockets} connections at a time", retry_after=1.0)
         headers = Headers(scope=scope)
         self._guard.check_origin(headers)
+        self._guard.check_host(headers)
         caller = self._guard.caller(headers, scope.get("subprotocols", ()))
-        if caller is not None and caller.by_token and scope["path"] in KEY_ONLY:
+        if caller is not None and caller.expires is not None and scope["path"] in KEY_ONLY:
             raise ForbiddenError("expected an API key, got a token: tokens are for streams and /v1/models")
         return caller
 

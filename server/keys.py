@@ -35,6 +35,7 @@ class Key(BaseModel):
     max_frames_per_second: float | None = Field(default=None, gt=0)
     max_bytes_per_second: float | None = Field(default=None, gt=0)
     max_source_bytes: int | None = Field(default=None, ge=1)
+    max_audio_seconds: float | None = Field(default=None, gt=0)
     idle_seconds: float | None = Field(default=None, gt=0)
     session_seconds: float | None = Field(default=None, gt=0)
 
@@ -44,11 +45,11 @@ _FILE: TypeAdapter[dict[str, Key]] = TypeAdapter(dict[str, Key])
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks: the key's name and its table; `by_token` if a browser token of that key came in its place."""
+    """Who asks: the key's name and its table; `expires` (seconds of Unix time) if a browser token of that key came in its place."""
 
     name: str
     key: Key
-    by_token: bool = False
+    expires: float | None = None
 
 
 def digest(key: str) -> str:

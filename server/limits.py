@@ -25,7 +25,7 @@ class Rate:
     """
 
     def __init__(self, per_second: float, burst: float) -> None:
-        self._per_second, self._burst = per_second, burst
+        self.per_second, self._burst = per_second, burst
         self._paid = -math.inf  # when all that was taken will have been earned
 
     def take(self, amount: float, now: float) -> float:
@@ -33,16 +33,28 @@ class Rate:
         wait = self._paid - now - self._burst
         if wait > 0:
             return wait
-        self._paid = max(self._paid, now) + amount / self._per_second
+        self._paid = max(self._paid, now) + amount / self.per_second
         return 0.0
 
 
 class Pool:
     """What the connections of one key, or all of the server, share."""
 
-    def __init__(self, sessions: int | None, frames: float | None, bytes_: float | None, burst: float) -> None:
-        self.sessions, self.max_sessions = 0, sessions
-        self.rates = {name: Rate(each, burst) for name, each in (("frames", frames), ("bytes", bytes_)) if each is not None}
+    def __init__(self, burst: float) -> None:
+        self.sessions = 0
+        self.max_sessions: int | None = None
+        self.rates: dict[str, Rate] = {}
+        self._burst = burst
+
+    def allow(self, sessions: int | None, frames: float | None, bytes_: float | None) -> "Pool":
+        """Sets the limits, at first or anew: what is in use, or was taken, stays counted."""
+        self.max_sessions = sessions
+        for name, each in (("frames", frames), ("bytes", bytes_)):
+            if each is None:
+                self.rates.pop(name, None)
+            else:
+                self.rates.setdefault(name, Rate(each, self._burst)).per_second = each
+        return self
 
 
 @dataclass(frozen=True)
@@ -50,6 +62,7 @@ class Terms:
     """What holds for each session. `own`: those that the key has for itself."""
 
     max_source_bytes: int
+    max_audio_seconds: float
     idle_seconds: float
     session_seconds: float
     own: frozenset[str]
@@ -60,8 +73,13 @@ class Limits:
 
     def __init__(self, config: ServerConfig, metrics: Metrics) -> None:
         self._config, self._metrics = config, metrics
-        self._server = Pool(config.max_sessions, config.max_frames_per_second, config.max_bytes_per_second, config.burst_seconds)
-        self._pools: dict[Caller, Pool] = {}
+        self._server = Pool(config.burst_seconds).allow(config.max_sessions, config.max_frames_per_second, config.max_bytes_per_second)
+        self._pools: dict[str, Pool] = {}  # by the key's name: its sessions count on when its table changes
+
+    @property
+    def sessions(self) -> int:
+        """Of all connections, those that broke and may be resumed among them."""
+        return self._server.sessions
 
     def quota(self, caller: Caller | None, check: Callable[[], None] = lambda: None) -> "Quota":
         """For a new connection. Those of a key share its pool; without keys there is the server's. `check` raises for a revoked key."""
@@ -71,20 +89,15 @@ class Limits:
         if caller is None:
             return {}
         config, key = self._config, caller.key
-        owner = Caller(caller.name, key)  # the same for its tokens
-        if owner not in self._pools:
-            # A key that was changed gets a new pool; the old one goes with its last connection.
-            self._pools = {known: pool for known, pool in self._pools.items() if known.name != owner.name}
-            self._pools[owner] = Pool(
-                _either(key.max_sessions, config.key_max_sessions),
-                _either(key.max_frames_per_second, config.key_max_frames_per_second),
-                _either(key.max_bytes_per_second, config.key_max_bytes_per_second),
-                config.burst_seconds,
-            )
-        return {"key": self._pools[owner]}
+        pool = self._pools.setdefault(caller.name, Pool(config.burst_seconds)).allow(
+            _either(key.max_sessions, config.key_max_sessions),
+            _either(key.max_frames_per_second, config.key_max_frames_per_second),
+            _either(key.max_bytes_per_second, config.key_max_bytes_per_second),
+        )
+        return {"key": pool}
 
     def _terms(self, caller: Caller | None) -> Terms:
-        names = ("max_source_bytes", "idle_seconds", "session_seconds")
+        names = ("max_source_bytes", "max_audio_seconds", "idle_seconds", "session_seconds")
         own = {} if caller is None else {name: value for name in names if (value := getattr(caller.key, name)) is not None}
         return Terms(**{name: own.get(name, getattr(self._config, name)) for name in names}, own=frozenset(own))
 
@@ -97,7 +110,7 @@ class Quota:
         self.idle_seconds = terms.idle_seconds
         self._terms, self._pools, self._metrics, self._check = terms, pools, metrics, check
         self._in_session = False
-        self._source = 0  # bytes of this session's
+        self._source, self._heard = 0, 0.0  # bytes and seconds of this session's
         self._expiry: asyncio.TimerHandle | None = None
 
     def frame(self, size: int) -> None:
@@ -119,7 +132,7 @@ class Quota:
                 )
         for pool in self._pools.values():
             pool.sessions += 1
-        self._in_session, self._source = True, 0
+        self._in_session, self._source, self._heard = True, 0, 0.0
         self._expiry = asyncio.get_running_loop().call_later(self._terms.session_seconds, lambda: expire(self._expired()))
 
     def source(self, size: int) -> None:
@@ -129,6 +142,17 @@ class Quota:
             raise self._over(
                 "source", self._of("max_source_bytes"), "source_too_long", f"expected at most {limit} bytes of source, got more"
             )
+
+    @property
+    def max_audio_seconds(self) -> float:
+        """Of one session."""
+        return self._terms.max_audio_seconds
+
+    def audio(self, seconds: float) -> None:
+        """So much more audio of this session's. Raises LimitError."""
+        self._heard += seconds
+        if self._heard > (limit := self._terms.max_audio_seconds):
+            raise self._over("audio", self._of("max_audio_seconds"), "source_too_long", f"expected at most {limit:g} s of audio, got more")
 
     def end_session(self) -> None:
         """The session is over, however it ended; no harm where there was none."""

@@ -3,12 +3,16 @@
 What a line holds, its caller decides: names, counts and a session's id, never the source or the target.
 """
 
+import io
 import logging
 import sys
-from typing import Literal
+import textwrap
+from typing import Literal, TextIO
 
 import structlog
-from structlog.types import Processor
+from structlog.types import EventDict, ExcInfo, Processor, WrappedLogger
+
+from errors import visible
 
 LogFormat = Literal["auto", "json", "text"]
 
@@ -18,17 +22,29 @@ def configure_logs(level: str, form: LogFormat = "auto") -> None:
     number = logging.getLevelNamesMapping()[level.upper()]
     as_text = sys.stderr.isatty() if form == "auto" else form == "text"
     # Rich tracebacks, the default for people, show local variables: keys, and what clients stream.
-    for_people = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+    for_people = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_traceback)
     render: Processor = for_people if as_text else structlog.processors.JSONRenderer(ensure_ascii=False)
     shared: list[Processor] = [structlog.processors.TimeStamper(fmt="iso", utc=True)]
-    if not as_text:  # the renderer for people shows an exception by itself
-        shared.append(structlog.processors.format_exc_info)
+    # The renderer for people shows an exception by itself. JSON escapes control characters.
+    shared.append(_make_visible if as_text else structlog.processors.format_exc_info)
     structlog.configure(
         processors=[structlog.processors.add_log_level, *shared, render],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     _take_over_logging(number, [structlog.stdlib.add_log_level, structlog.stdlib.add_logger_name, *shared], render)
+
+
+def _make_visible(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Strings may be a client's. What is no string is shown by `repr`, which escapes by itself."""
+    return {name: visible(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+def _traceback(out: TextIO, exception: ExcInfo) -> None:
+    """Indented: a message may have lines, and none of them is to look like one of the log."""
+    plain = io.StringIO()
+    structlog.dev.plain_traceback(plain, exception)
+    out.write(textwrap.indent(visible(plain.getvalue(), keep="\n"), "  "))
 
 
 def _take_over_logging(level: int, shared: list[Processor], render: Processor) -> None:

@@ -3,21 +3,24 @@
 The first line is a `Head`, each further one a `Line`. Knows files and a session's messages; knows no socket and no engine.
 """
 
+import base64
 import json
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from engine.actions import Append, Done, End, Update
+from engine.actions import Append, AppendAudio, Done, End, Update
 from engine.request import Request
-from errors import InvalidValueError
+from errors import InvalidValueError, first_fault, in_our_words
 from server import wire
 from server.events import to_error, to_start, to_wire
 from server.handle import Asked, Cancel, Crashed, Handle, Opened, Outcome, Refused, Retune
 from server.spool import Spool
+
+MAX_SECONDS = 366 * 86_400  # of a session
 
 
 class Head(BaseModel):
@@ -39,40 +42,71 @@ class Chosen(BaseModel):
     threshold: float
 
 
+def _base64(text: str) -> str:
+    base64.b64decode(text, validate=True)
+    return text
+
+
 class Line(BaseModel):
     """One message. `at` is in seconds since the session was asked for; `seq` of server events counts within the session.
 
-    Exactly one of the others is set; `left` says that the client was gone before the session was done.
+    Exactly one of the others is set; `audio` is a binary frame in base64; `left` says that the client was gone before the session was done.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    at: float
+    at: float = Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)
     client: wire.ClientMessage | None = None
+    audio: Annotated[str, AfterValidator(_base64)] | None = None
     chosen: Chosen | None = None
     server: wire.AnyServerEvent | None = None
     left: Literal[True] | None = None
 
 
 class Recording(BaseModel):
-    """A whole file."""
+    """A whole file. An event answers a source message that stands before it."""
 
     model_config = ConfigDict(frozen=True)
     head: Head
     lines: tuple[Line, ...] = Field(default=())
+
+    @model_validator(mode="after")
+    def _answers(self) -> Self:
+        sent = reads = 0
+        for number, line in enumerate(self.lines, 2):
+            sent += isinstance(line.client, wire.SourceAppend | wire.SourceEnd) or line.audio is not None
+            reads += isinstance(line.server, wire.Read)
+            n = getattr(line.server, "n", None)
+            if reads > sent or (n is not None and not 1 <= n <= sent):
+                raise ValueError(f"line {number}: expected an answer to one of the {sent} source messages before it, got another")
+        return self
+
+
+Parsed = TypeVar("Parsed", bound=BaseModel)
 
 
 def read_recording(file: Path) -> Recording:
     """Raises InvalidValueError for a file that is none; a last line that was cut off is left out."""
     try:
         first, *rest = file.read_text(encoding="utf-8").split("\n")
-        head = Head.model_validate_json(first)
         if rest and not _is_whole(rest[-1]):
             del rest[-1]
-        return Recording(head=head, lines=tuple(Line.model_validate_json(line) for line in rest))
+        lines = tuple(_parse(Line, line, number) for number, line in enumerate(rest, 2))
+        return Recording(head=_parse(Head, first, 1), lines=lines)
     except OSError as error:
         raise InvalidValueError(f"expected a recording at {str(file)!r}: {error.strerror}", param="file") from None
-    except (ValidationError, ValueError):
-        raise InvalidValueError(f"expected a recording at {str(file)!r}, got a file that is none", param="file") from None
+    except ValidationError as error:
+        why = first_fault(error, "")[1]
+    except ValueError as error:
+        why = str(error)
+    raise InvalidValueError(f"expected a recording at {str(file)!r}, got a file that is none: {in_our_words(why)}", param="file")
+
+
+def _parse(kind: type[Parsed], line: str, number: int) -> Parsed:
+    try:
+        return kind.model_validate_json(line)
+    except ValidationError as error:
+        where, told = first_fault(error, "")
+        raise ValueError(": ".join(part for part in (f"line {number}", where, in_our_words(told)) if part)) from None
 
 
 def _is_whole(line: str) -> bool:
@@ -109,7 +143,10 @@ class SessionRecorder:
 
     def sent(self, asked: Asked) -> None:
         """What the client sent."""
-        self._write(Line(at=self._at(), client=_message(asked)))
+        if isinstance(asked, AppendAudio):
+            self._write(Line(at=self._at(), audio=base64.b64encode(asked.pcm).decode()))
+        else:
+            self._write(Line(at=self._at(), client=_message(asked)))
 
     def came(self, outcome: Outcome) -> None:
         """What the client got."""
@@ -131,7 +168,7 @@ class SessionRecorder:
         return round(time.monotonic() - self._started, 6)
 
 
-def _message(asked: Asked) -> wire.ClientMessage:
+def _message(asked: Append | End | Update | Cancel | Retune) -> wire.ClientMessage:
     match asked:
         case Append():
             return wire.SourceAppend(type="source.append", text=asked.text)

@@ -182,6 +182,8 @@ def retensor(folder: Path, tensors: dict[str, torch.Tensor | None]) -> None:
         (lambda f: rewrite(f, peft_type="LOHA"), "peft_type: Input should be 'LORA'"),
         (lambda f: rewrite(f, init_lora_weights="pissa"), "init_lora_weights"),
         (lambda f: rewrite(f, alpha_pattern={"q_proj": 3}), "alpha_pattern"),
+        (lambda f: rewrite(f, lora_alpha=float("inf")), "lora_alpha: Input should be a finite number"),
+        (lambda f: rewrite(f, lora_alpha=float("nan")), "lora_alpha: Input should be"),
         (lambda f: (f / adapters.CONFIG_FILE).write_text("{"), "adapter_config.json: file: Invalid JSON"),
         (lambda f: (f / adapters.CONFIG_FILE).unlink(), "expected the settings of an adapter at .*adapter_config.json: No such file"),
         (lambda f: (f / adapters.WEIGHTS_FILE).write_bytes(b"no tensors"), "expected tensors of an adapter at"),

@@ -13,6 +13,8 @@ from rich.console import Console
 from cli import main
 from cli.replay_session import FIGURES, Run, as_recorded, figures, plan, run_again, side_by_side
 from server.recording import Recording, read_recording
+from tests.server.hearing import hearing, pieces
+from tests.server.hearing import neighbour as listen
 from tests.server.live import END, TEXT, Live, append, neighbour, send, session, until, wait_until
 
 
@@ -114,9 +116,37 @@ def test_what_is_no_recording_is_one_line(monkeypatch: pytest.MonkeyPatch, capsy
     assert "expected a recording at" in capsys.readouterr().err
 
 
+def test_what_a_terminal_would_obey_is_shown(tmp_path: Path) -> None:
+    evil, usage = "a\x1b]0;owned\x07[red]b", {"prompt_tokens": 1, "source_tokens": 1, "source_units": 1, "target_tokens": 1, "probes": 1}
+    done = {"type": "done", "seq": 2, "text": evil, "reason": "end", "usage": usage, "rco": None, "ail": None}
+    lines = [
+        {"recording": 1, "session": "ab", "at": "2026-01-01T00:00:00Z", "start": {"type": "session.start", "task": "echo"}},
+        {"at": 0.0, "chosen": {"model": "m", "head": evil, "threshold": 0.1}},
+        {"at": 0.1, "client": append("dog ")},
+        {"at": 0.2, "server": {"type": "write", "seq": 1, "text": evil, "index": 0, "count": 1, "phi": 1, "n": 1}},
+        {"at": 0.3, "server": done},
+    ]
+    file = tmp_path / "a.jsonl"
+    file.write_text("\n".join(map(json.dumps, lines)) + "\n")
+    run, out = as_recorded(read_recording(file)), io.StringIO()
+    Console(file=out, width=120).print(side_by_side(run, Run("again"), 120))
+    assert out.getvalue().count(r"a\x1b]0;owned\x07[red]b") == 2
+    assert "\x1b" not in out.getvalue()
+
+
 def test_a_session_without_a_write_has_dashes() -> None:
     run = Run("recorded")
     assert figures(run) == ("-",) * len(FIGURES)
     out = io.StringIO()
     Console(file=out, width=80).print(side_by_side(run, run, 80))
     assert "first write" in out.getvalue()
+
+
+def test_sound_is_sent_again_sample_by_sample(tmp_path: Path) -> None:
+    with hearing(record=tmp_path) as live:
+        wait_until(lambda: live.worker.ready)
+        asyncio.run(listen(live))
+        recording = read_recording(next(tmp_path.iterdir()))
+        ours, theirs = as_recorded(recording), again(live, recording)
+    assert theirs.trace.output == ours.trace.output
+    assert len(ours.trace.sent) == len(theirs.trace.sent) == len(pieces()) + 1

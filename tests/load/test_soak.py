@@ -113,6 +113,12 @@ def test_a_source_that_fails_alone_is_told(live: Live) -> None:
         asyncio.run(solo(wrong, text_feeds(SOURCES, 0)))
 
 
+def test_what_is_no_key_is_told_and_not_repeated(live: Live) -> None:
+    with pytest.raises(LoadError, match="expected an API key") as refused:
+        asyncio.run(state(f"ws://127.0.0.1:{live.port}", "two words"))
+    assert "two" not in refused.value.message
+
+
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     monkeypatch.setattr(sys, "argv", ["proactivellm", "load", *arguments])
     with pytest.raises(SystemExit) as left:

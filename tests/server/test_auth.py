@@ -21,7 +21,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from errors import InvalidValueError
-from server.auth import Guard, NotAuthorisedError, OriginError
+from server.auth import Guard, HostError, NotAuthorisedError, OriginError
 from server.config import ServerConfig
 from server.keys import Caller, add_key
 from server.logs import LogFormat, configure_logs
@@ -196,6 +196,23 @@ def test_a_token_opens_a_stream_for_minutes(live: Locked, monkeypatch: pytest.Mo
     assert ask(live, "/v1/models", authorization=f"Bearer {token}")[0] == 401
 
 
+def test_a_token_whose_time_is_over_starts_no_further_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def act(live: Locked, token: str) -> None:
+        async with live.socket_with(f"proactivellm.key.{token}") as ws:
+            await send(ws, START, append("dog "))
+            await until(ws, "read", "write")
+            now = time.time()
+            monkeypatch.setattr("server.auth.time.time", lambda: now + 302)
+            await send(ws, END)
+            await until(ws, "done")  # what runs goes on
+            await send(ws, START)
+            await closed_with(ws, 4401, error="not_authorised")
+
+    with Locked(tmp_path) as live:
+        wait_until(lambda: live.worker.ready)
+        asyncio.run(act(live, ask(live, "/v1/tokens", method="POST", x_api_key=live.key)[1]["token"]))
+
+
 def test_a_token_dies_with_its_key_and_with_the_secret(tmp_path: Path) -> None:
     file, key = keyed(tmp_path)
     secret = "s" * 32
@@ -204,7 +221,10 @@ def test_a_token_dies_with_its_key_and_with_the_secret(tmp_path: Path) -> None:
     assert caller is not None
     headers = Headers({"X-API-Key": ours.issue(caller)})
     for one in (ours, replica):
-        assert one.caller(headers) == replace(caller, by_token=True)
+        found = one.caller(headers)
+        assert found is not None
+        assert found.expires is not None
+        assert (replace(found, expires=None), abs(found.expires - time.time() - 300) < 30) == (caller, True)
     with pytest.raises(NotAuthorisedError):
         other.caller(headers)
     forged = Headers({"X-API-Key": other.issue(Caller(caller.name, caller.key))})
@@ -248,6 +268,53 @@ def test_origins(tmp_path: Path, origin: str | None, host: str, keys: bool, list
     else:
         with pytest.raises(OriginError):
             checks.check_origin(headers)
+
+
+@pytest.mark.parametrize(
+    ("host", "settings", "lets"),
+    [
+        ("127.0.0.1:8000", {}, True),
+        ("[::1]", {}, True),
+        ("192.0.2.7:1", {}, True),
+        ("localhost", {}, True),
+        ("LOCALHOST:1", {}, True),
+        ("", {}, True),  # no browser's
+        ("rebound.example", {}, False),
+        ("rebound.example:8000", {}, False),
+        ("127.0.0.1.rebound.example", {}, False),
+        ("localhost@rebound.example", {}, False),
+        ("[", {}, False),
+        ("own.example:8000", {"allowed_hosts": ["other.example", "Own.example"]}, True),
+        ("rebound.example", {"allowed_hosts": ["own.example"]}, False),
+        ("own.example", {"host": "own.example"}, True),
+        ("any.example", {"allowed_hosts": ["*"]}, True),
+    ],
+)
+def test_hosts(tmp_path: Path, host: str, settings: dict[str, Any], lets: bool) -> None:
+    headers = Headers({"host": host})
+    guard(keyed(tmp_path)[0], **settings).check_host(headers)  # who has no key gets nothing
+    if lets:
+        guard(None, **settings).check_host(headers)
+        guard(None, **settings).check_origin(Headers({"host": host, "origin": f"http://{host}"} if host else {}))
+    else:
+        with pytest.raises(HostError):
+            guard(None, **settings).check_host(headers)
+
+
+def test_a_name_that_was_pointed_here_gets_nothing_without_keys() -> None:
+    async def act(live: Live) -> None:
+        with pytest.raises(InvalidStatus) as refused:
+            async with connect(live.url.replace("127.0.0.1", "rebound.example"), host="127.0.0.1", port=live.port):
+                pytest.fail("it was let in")
+        assert refused.value.response.status_code == 403
+
+    with Live() as live:
+        wait_until(lambda: live.worker.ready)
+        for path in ("/v1/models", "/metrics", "/anything"):
+            status, told, _ = ask(live, path, host="rebound.example:8000")
+            assert (status, told["code"]) == (403, "host_not_allowed")
+        assert ask(live, "/healthz", host="rebound.example:8000")[0] == 200
+        asyncio.run(act(live))
 
 
 def test_a_page_from_elsewhere_is_told_although_it_has_the_key(live: Locked) -> None:

@@ -202,6 +202,33 @@ def test_a_keys_tokens_share_what_it_may_use(tmp_path: Path) -> None:
         asyncio.run(act(live))
 
 
+def test_a_key_whose_table_changes_keeps_its_sessions(tmp_path: Path) -> None:
+    async def second(live: Keyed, *, lets: bool) -> None:
+        async with live.connect() as ws:
+            await send(ws, START)
+            if lets:
+                assert (await receive(ws))["type"] == "session.started"
+            else:
+                await closed_with(ws, 4429, error="too_many_sessions")
+
+    async def act(live: Keyed) -> None:
+        file = tmp_path / "keys.toml"
+        table = file.read_text()
+        async with session(live):
+            file.write_text(table + "idle_seconds = 200.0\n")
+            await second(live, lets=False)
+            file.write_text(table.replace("max_sessions = 1", "max_sessions = 2"))
+            await second(live, lets=True)
+            file.write_text(table)
+            await second(live, lets=False)
+        await asyncio.sleep(0.1)
+        await second(live, lets=True)
+
+    with Keyed(tmp_path, {"max_sessions": 1}) as live:
+        wait_until(lambda: live.worker.ready)
+        asyncio.run(act(live))
+
+
 def test_connections_at_a_time(tmp_path: Path) -> None:
     async def act(live: Live) -> None:
         async with live.connect() as first:

@@ -42,6 +42,22 @@ def test_text_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert "\x1b" not in line  # no colours where there is no terminal
 
 
+def test_what_a_terminal_would_obey_is_shown_in_text(capsys: pytest.CaptureFixture[str]) -> None:
+    evil = "a\x1b]0;owned\x07\x9b2J\r\n2026 forged é 世 \u202e"
+    configure_logs("warning", "text")
+    structlog.get_logger().warning(evil, text=evil, listed=[evil])
+    logging.getLogger("lib").warning("%s", evil)
+    try:
+        raise ValueError(evil)
+    except ValueError:
+        structlog.get_logger().exception("it.broke")
+        logging.getLogger("lib").exception("it broke")
+    out = capsys.readouterr().err
+    assert all(char.isprintable() or char == "\n" for char in out)
+    assert out.count("owned") == out.count("forged é 世") == 6
+    assert not any(line.startswith("2026 forged") for line in out.split("\n"))
+
+
 def test_without_a_terminal_the_default_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logs("info")
     structlog.get_logger().info("something.happened")

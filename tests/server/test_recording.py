@@ -1,6 +1,7 @@
 """Recordings of real sessions: whole, faithful, opt-in, and readable again."""
 
 import asyncio
+import base64
 import json
 import stat
 from pathlib import Path
@@ -9,10 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backbones.audio_pcm import AudioFormat
 from engine.request import Request, Sampling
 from errors import InvalidValueError
 from server.events import to_request, to_start
 from server.recording import Recording, read_recording
+from tests.server.hearing import PCM, hearing
+from tests.server.hearing import neighbour as listen
 from tests.server.live import END, START, TEXT, Event, Live, append, neighbour, send, session, until, wait_until
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -32,6 +36,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
         rollover=st.booleans(),
         sampling=st.builds(Sampling, temperature=st.floats(0, 1), top_p=st.floats(0.1, 1), seed=st.integers(0, 99)),
         decisions=st.booleans(),
+        audio=st.none() | st.builds(AudioFormat, st.sampled_from(["pcm16", "float32"]), st.integers(8_000, 48_000), st.integers(1, 8)),
     )
 )
 def test_a_request_is_recorded_as_the_start_that_asks_for_it(request: Request) -> None:
@@ -123,6 +128,35 @@ def test_separators_that_json_leaves_as_they_are_do_not_cut_a_line(tmp_path: Pat
     assert len(read_recording(file).lines) == len(whole.lines) + 1
 
 
+APPEND, READ = {"client": append("dog ")}, {"server": {"type": "read", "seq": 1, "phi": 1, "n": 1}}
+WRITE = {"type": "write", "seq": 1, "text": "x", "index": 0, "count": 1, "phi": 1}
+
+
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [
+        ('{"at": 1e999, "left": true}', "line 2: at: "),
+        ('{"at": NaN, "left": true}', "line 2: at: "),
+        ('{"at": -0.5, "left": true}', "line 2: at: expected greater than or equal to 0"),
+        ('{"at": 1e12, "left": true}', "line 2: at: expected less than"),
+        ('{"at": ' + "[" * 200_000 + "}", "line 2: "),
+        ("\n".join(json.dumps({"at": 0.1, **line}) for line in (APPEND, READ, READ)), "line 4: expected an answer to one of the 1 source"),
+        ("\n".join(json.dumps({"at": 0.1, **line}) for line in (READ, APPEND)), "line 2: expected an answer to one of the 0 source"),
+        *(
+            (json.dumps({"at": 0.1, **APPEND}) + "\n" + json.dumps({"at": 0.1, "server": {**WRITE, "n": n}}), "line 3: expected an answer")
+            for n in (0, -1, 2, 9_999_999)
+        ),
+    ],
+)
+def test_what_cannot_have_been_is_told_with_its_line(tmp_path: Path, lines: str, why: str) -> None:
+    file = a_file(tmp_path)
+    head = file.read_text().split("\n")[0]
+    file.write_text(f"{head}\n{lines}\n")
+    with pytest.raises(InvalidValueError, match="expected a recording at") as told:
+        read_recording(file)
+    assert why in told.value.message
+
+
 @pytest.mark.parametrize("content", [b"", b"{}\n", b"\xff\n", b"[1]\n", b'{"recording": 2}\n'])
 def test_what_is_no_recording_is_told(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "a.jsonl"
@@ -131,3 +165,18 @@ def test_what_is_no_recording_is_told(tmp_path: Path, content: bytes) -> None:
         read_recording(file)
     with pytest.raises(InvalidValueError, match="expected a recording at"):
         read_recording(tmp_path / "none.jsonl")
+
+
+def test_what_is_heard_is_recorded_sample_by_sample(tmp_path: Path) -> None:
+    with hearing(record=tmp_path) as live:
+        wait_until(lambda: live.worker.ready)
+        asyncio.run(listen(live))
+    (file,) = tmp_path.iterdir()
+    recording = read_recording(file)
+    assert recording.head.start.audio is not None
+    assert recording.head.start.audio.rate == 16_000
+    assert b"".join(base64.b64decode(line.audio) for line in recording.lines if line.audio is not None) == PCM
+    assert [line.client.type for line in recording.lines if line.client is not None] == ["source.end"]
+    file.write_text(file.read_text().replace('"audio": "', '"audio": "!', 2))
+    with pytest.raises(InvalidValueError, match="audio"):
+        read_recording(file)

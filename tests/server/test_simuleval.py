@@ -272,7 +272,7 @@ def test_before_the_models_are_there_and_when_their_thread_is_gone() -> None:
         assert loaded.wait(20)
         return tiny.checkpoint()
 
-    with Live(loader, simuleval="words") as live, Remote(live) as remote:
+    with Live(loader, simuleval="words", max_restarts=0) as live, Remote(live) as remote:
         refused = remote.put("dog")
         assert (refused.status_code, refused.json()["code"]) == (503, "not_ready")
         loaded.set()
@@ -302,7 +302,7 @@ def statuses(app: Any, client: str) -> list[int]:
 
     async def ask() -> list[int]:
         transport = httpx.ASGITransport(app, client=(client, 1))
-        async with httpx.AsyncClient(transport=transport, base_url="http://server") as http:
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
             calls = [("POST", "/reset"), ("PUT", "/input"), ("GET", "/output"), ("GET", "/")]
             return [(await http.request(*call, content=json.dumps(EMPTY_END))).status_code for call in calls]
 

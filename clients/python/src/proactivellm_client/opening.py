@@ -1,4 +1,4 @@
-"""How a connection is opened: the socket's options, the API key, and what a refused handshake says. For both clients. Knows no socket."""
+"""How a connection is opened and how it ended: options of the socket, the API key, refused handshakes, closes. Knows no socket."""
 
 import json
 import os
@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from websockets.datastructures import Headers
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from proactivellm_client.errors import ConnectError, NotAuthorisedError, ProtocolError
+from proactivellm_client.errors import ClosedError, ConnectError, NotAuthorisedError, ProtocolError
 
 API_KEY = "PROACTIVELLM_API_KEY"
 # A client that sends for minutes before it reads must still answer keepalive pings, which wait behind unread frames; the limits of a
@@ -18,19 +18,24 @@ _OPTIONS: Mapping[str, Any] = {"compression": None, "max_queue": 2**20, "max_siz
 
 
 def socket_options(options: Mapping[str, Any], api_key: str | None) -> dict[str, Any]:
-    """Options of the socket, with the key's header. None takes the key from $PROACTIVELLM_API_KEY, "" sends none.
+    """Options of the socket, with the key's header. Raises what `key_header` raises."""
+    merged, key = {**_OPTIONS, **options}, key_header(api_key)
+    if key:
+        merged["additional_headers"] = Headers(options.get("additional_headers") or {}, **key)
+    return merged
+
+
+def key_header(api_key: str | None) -> dict[str, str]:
+    """The header of a request that carries the key, if there is one. None takes the key from $PROACTIVELLM_API_KEY, "" sends none.
 
     Raises ProtocolError for what is no key; it is not repeated.
     """
     key = (os.environ.get(API_KEY, "") if api_key is None else api_key).strip()
-    merged = {**_OPTIONS, **options}
     if not key:
-        return merged
+        return {}
     if not re.fullmatch(r"[!-~]+", key):
         raise ProtocolError("expected an API key of visible ASCII characters, got another text")
-    headers = Headers(options.get("additional_headers") or {})
-    headers["Authorization"] = f"Bearer {key}"
-    return {**merged, "additional_headers": headers}
+    return {"Authorization": f"Bearer {key}"}
 
 
 def connect_error(url: str, error: Exception) -> ConnectError:
@@ -44,3 +49,10 @@ def connect_error(url: str, error: Exception) -> ConnectError:
         said = str(error)
     kind = NotAuthorisedError if status in (401, 403) else ConnectError
     return kind(f"expected the server at {url} to take the connection, it answered {status}: {said}")
+
+
+def closed_error(closed: ConnectionClosed) -> ClosedError:
+    """How a connection ended."""
+    if closed.rcvd is not None:
+        return ClosedError(closed.rcvd.code, closed.rcvd.reason)
+    return ClosedError(1006, closed.sent.reason if closed.sent is not None else "")  # 1006: the server said no goodbye
