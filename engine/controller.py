@@ -48,6 +48,7 @@ class Controller:
     reason:  why the session is done, once it is
     verdict: the last decision; a forced write is one of the source end, a seam, `max_lag` or `max_reads`, not of the head
     closing: tokens that may still be written at a seam (engine/rollover.py), None elsewhere
+    stride:  units that a decision point takes at least. More than one is for a server that has too much to do
     """
 
     rules: Rules
@@ -60,32 +61,43 @@ class Controller:
     reason: Reason | None = None
     verdict: Verdict | None = None
     closing: int | None = None
+    stride: int = 1
+    _undecided: int = 0  # units since the last decision point
     _reads: int = 0
     _writes_since_read: int = 0
 
     def release(self, units: int) -> bool:
-        """`units` more are visible. True if that opens a decision point: an append that completes no unit does not."""
+        """`units` more are visible. True if that opens a decision point: an append that completes no unit does not.
+
+        Nor does one within the stride, unless `max_lag` would force a write.
+        """
         self._expect(Phase.READING, "source")
         if self.source_ended:
             raise BadStateError("expected no source after the source end")
         if units < 0:
             raise BadStateError(f"expected units to be released, got {units}")
         self.phi += units
-        if units:
-            self.phase = Phase.DECIDING
-        return units > 0
+        self._undecided += units
+        if not units or (self._undecided < self.stride and not self._at(self.lag, self.rules.max_lag)):
+            return False
+        self._decide_next()
+        return True
 
     def end_source(self, units: int = 0) -> None:
         """The source is complete, with `units` that only its end released: from here on every decision is WRITE."""
         self.release(units)
         self.source_ended = True
-        self.phase = Phase.DECIDING
+        self._decide_next()
 
     def close(self, limit: int) -> None:
         """A seam: every decision is WRITE until the model would end the target, or `limit` >= 1 tokens were written; then it is READ."""
         if self.source_ended or self.phase is Phase.DONE:
             raise BadStateError("expected a seam only before the source end")
-        self.closing, self.phase = limit, Phase.DECIDING
+        self.closing = limit
+        self._decide_next()
+
+    def _decide_next(self) -> None:
+        self.phase, self._undecided = Phase.DECIDING, 0
 
     @property
     def must_write(self) -> bool:

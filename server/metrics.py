@@ -36,6 +36,7 @@ class Metrics:
         )
         self._add_ticks(registry)
         self._add_sessions(registry)
+        self._add_mishaps(registry)
         self._add_latencies(registry)
 
     def _add_ticks(self, registry: CollectorRegistry) -> None:
@@ -80,10 +81,25 @@ class Metrics:
         )
         self.recorded = Gauge("proactivellm_recorded_bytes", "Bytes that recordings take on disk", registry=registry)
 
+    def _add_mishaps(self, registry: CollectorRegistry) -> None:
+        self.restarts = Counter(
+            "proactivellm_worker_restarts", "Times the device's thread was begun again after a failure", registry=registry
+        )
+        self.stalls = Counter("proactivellm_worker_stalls", "Times the watchdog found the device's thread stuck", registry=registry)
+        self.parked = Gauge("proactivellm_parked", "Conversations whose connection broke and that may be resumed", registry=registry)
+        self.resumes = Counter(
+            "proactivellm_resumes", "What became of broken connections: resumed, refused, expired, not_kept", ["outcome"], registry=registry
+        )
+        for outcome in ("resumed", "refused", "expired", "not_kept"):
+            self.resumes.labels(outcome)
+        self.stride = Gauge("proactivellm_stride", "Units between two decisions of sessions that allow it", registry=registry)
+        self.stride.set(1)
+        self.refusing = Gauge("proactivellm_refusing", "1 while new sessions are refused for overload", registry=registry)
+
     def _add_latencies(self, registry: CollectorRegistry) -> None:
         self.queue_age = Gauge(
             "proactivellm_queue_age_seconds",
-            "Age of the oldest source message without an answer; 0 if there is none",
+            "Age of the oldest source message that nothing was written about, or of the last write about it; 0 if none waits",
             registry=registry,
         )
         self.first_write = Histogram(

@@ -4,7 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from engine.actions import Append, Done, End, Read, Write
+from engine.actions import Append, AppendAudio, Done, End, Read, Write
 from engine.request import Request
 from server.handle import Asked, Crashed, Handle, Opened, Outcome, Refused
 from server.metrics import Metrics, head_label
@@ -31,16 +31,20 @@ class Timings:
         self._live.discard(timing)
 
     def queue_age(self) -> float:
-        """Seconds since the oldest unanswered source message came; asked at every scrape, so that it grows while a tick hangs."""
+        """Seconds since the oldest source message came that nothing was written about yet, or since the last write about it.
+
+        A long target is no queue. Asked at every scrape, so that it grows while a tick hangs.
+        """
         now = self.clock()
-        return max((now - timing.waiting[0] for timing in self._live if timing.waiting), default=0.0)
+        return max((now - (timing.written or timing.waiting[0]) for timing in self._live if timing.waiting), default=0.0)
 
 
 class Timing:
-    """One session. `waiting` holds when its unanswered source messages came, in order."""
+    """One session. `waiting` holds when its unanswered source messages came, in order; `written` when the last write about the first was, or 0."""
 
     def __init__(self, timings: Timings) -> None:
         self.waiting: deque[float] = deque()
+        self.written = 0.0
         self._timings, self._metrics, self._clock = timings, timings.metrics, timings.clock
         self._model = self._head = ""
         self._opened = False
@@ -49,7 +53,7 @@ class Timing:
 
     def sent(self, asked: Asked) -> None:
         """Only source is timed: updates and cancels wait for it."""
-        if not isinstance(asked, Append | End):
+        if not isinstance(asked, Append | AppendAudio | End):
             return
         now = self._clock()
         self._first = self._first or now
@@ -71,6 +75,7 @@ class Timing:
                 self._write(now)
             case Read():
                 self.waiting.popleft()
+                self.written = 0.0
             case Done():
                 self._done(outcome, now)
             case Crashed():
@@ -83,6 +88,7 @@ class Timing:
     def _write(self, now: float) -> None:
         if self.waiting:  # text that was held back comes at a cancel, when everything was answered
             self._metrics.lag.labels(self._model).observe(now - self.waiting[0])
+            self.written = now
         if not self._wrote:
             self._metrics.first_write.labels(self._model).observe(now - self._first)
             self._wrote = True

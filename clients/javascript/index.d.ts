@@ -6,6 +6,8 @@ export interface Limits {
   readonly max_source_tokens: number;
   readonly max_output_tokens: number;
   readonly max_message_bytes: number;
+  /** Of audio; null for text. */
+  readonly max_source_seconds?: number | null;
 }
 
 /** Counts of one session; `source_units` in words, or in ms of audio. */
@@ -61,19 +63,21 @@ export interface Decision {
   readonly n: number;
 }
 
-/** The threshold in force from target token `from_index` on. */
+/** What is in force from target token `from_index` on. The server changes `stride`, units between two decisions, where it was allowed to. */
 export interface SessionUpdated {
   readonly type: "session.updated";
   readonly seq: number;
   readonly threshold: number;
   readonly from_index: number;
+  readonly stride: number;
 }
 
-/** After a broken connection: the server had `n` source messages, and its newest event is `seq`. What was missed follows. */
+/** After a broken connection: the server had `n` source messages (`frames` of any kind), and its newest event is `seq`. What was missed follows. */
 export interface SessionResumed {
   readonly type: "session.resumed";
   readonly seq: number;
   readonly n: number;
+  readonly frames: number;
 }
 
 /** The session is over. `rco` and `ail` are null unless the whole source was sent. */
@@ -118,10 +122,11 @@ export interface StartOptions {
   tier?: string;
   threshold?: number;
   modality?: "text" | "audio";
-  audio?: { readonly format: "pcm16" | "float32"; readonly rate: number; readonly channels: number };
+  audio?: { readonly format: "pcm16" | "float32"; readonly rate: number; readonly channels?: number; readonly silence_gate?: boolean };
   max_lag?: number;
   max_output_tokens?: number;
   rollover?: boolean;
+  allow_stride?: boolean;
   stop?: readonly string[];
   sampling?: { readonly temperature?: number; readonly top_p?: number; readonly seed?: number };
   include?: readonly "decision"[];

@@ -1,9 +1,11 @@
 """The JavaScript client: its own tests in Node, its types, what is packed, and a session with the real server."""
 
+import asyncio
 import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,7 @@ from tests import tiny
 from tests.clients.node import ROOT, node, run
 from tests.server.keyed import keyed
 from tests.server.live import LENGTH, TEXT, Live, wait_until
+from tests.server.proxy import Fault, proxied
 
 CLIENT = ROOT / "clients" / "javascript"
 
@@ -70,3 +73,21 @@ def test_the_real_server(live: tuple[Live, str]) -> None:
 def test_without_a_key_it_is_no_session(live: tuple[Live, str]) -> None:
     with pytest.raises(AssertionError, match="ConnectError"):
         run(*node(), "tests/clients/javascript_server.mjs", f"http://127.0.0.1:{live[0].port}", "a")
+
+
+def test_a_session_goes_on_over_connections_that_break() -> None:
+    words = " ".join(TEXT)
+
+    async def act(live: Live, faults: list[Fault]) -> list[dict[str, Any]]:
+        async with proxied(live.port, faults) as proxy:
+            printed = await asyncio.to_thread(run, *node(), "tests/clients/javascript_resume.mjs", proxy.url, words)
+        events: list[dict[str, Any]] = json.loads(printed)
+        return events
+
+    with Live(resume_seconds=20) as live:
+        wait_until(lambda: live.worker.ready)
+        unbroken = asyncio.run(act(live, []))
+        broken = asyncio.run(act(live, [Fault(down=1000), Fault(down=700, silent=True)]))
+    resumed = [event for event in broken if event["type"] == "session.resumed"]
+    assert len(resumed) >= 1
+    assert [event for event in broken if event not in resumed] == unbroken

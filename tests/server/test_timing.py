@@ -111,3 +111,19 @@ def test_text_that_was_held_back_until_a_cancel_answers_no_source() -> None:
         session.came(what)
     assert world.value("lag_seconds_count", model="m") == 0
     assert world.value("first_write_seconds_count", model="m") == 1
+
+
+def test_a_long_target_is_no_queue_and_a_tick_that_hangs_in_it_is_one() -> None:
+    world = World()
+    session = world.session()
+    session.came(OPENED)
+    session.sent(Append("a "))
+    session.sent(Append("b "))
+    for second in range(1, 30):
+        world.now = 100.0 + second
+        session.came(write(1))
+    assert world.queue_age == 0
+    world.now = 137.0
+    assert world.queue_age == 8
+    session.came(Read(1, 1))
+    assert world.queue_age == 37  # of the second message, which waited all the time

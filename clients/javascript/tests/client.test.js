@@ -70,7 +70,7 @@ play("a full house", [
 });
 
 play("a key that the server does not know is told by the session", [
-  [s("error", 1, { code: "unauthorised", message: "no", fatal: true }), close(4401)],
+  [s("error", 1, { code: "not_authorised", message: "no", fatal: true }), close(4401)],
 ], async (client, { made }) => {
   await assert.rejects(client.session("t"), ServerError);
   assert.deepEqual(made[0].protocols, ["proactivellm.v1", "proactivellm.key.secret"]);

@@ -23,6 +23,9 @@ function send(protocol, { type, ...fields }) {
       return protocol.update(fields);
     case "session.cancel":
       return protocol.cancel();
+    case "session.resume":
+      Object.assign(protocol, { started: fields, seq: fields.last_seq });
+      return protocol.resume();
     default:
       return protocol.ping(fields.id);
   }

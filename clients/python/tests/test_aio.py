@@ -134,7 +134,7 @@ def test_a_ping_beside_an_iteration() -> None:
 
 def test_an_event_of_a_newer_server_is_handed_out() -> None:
     async def act() -> None:
-        script = [START, BEGUN, s("going_away", 2, seconds=5), c("source.end"), done(3)]
+        script = [START, BEGUN, s("news", 2, seconds=5), c("source.end"), done(3)]
         async with playing(script) as fake, connect(fake.url).session("t") as session:
             await session.end()
             assert [type(event) for event in [event async for event in session]] == [UnknownEvent, Done]
@@ -185,7 +185,7 @@ def test_an_update_and_a_cancel() -> None:
 
 def test_an_event_of_a_newer_server_before_the_start_is_passed_over() -> None:
     async def act() -> None:
-        script = [START, s("queued", 1, place=3), begun(2), c("source.end"), done(3)]
+        script = [START, s("queued", 1, place=3), s("going_away", 2, seconds=5), begun(3), c("source.end"), done(4)]
         async with playing(script) as fake, connect(fake.url).session("t") as session:
             await session.end()
             assert await session.text() == ""

@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from proactivellm_client import Done, ProtocolError, UnsendableError
+from proactivellm_client import Done, ProtocolError, ServerError, UnsendableError
+from proactivellm_client.events import parse
 from proactivellm_client.protocol import Protocol, websocket_url
 
 from clients.python.tests.fake import CONVERSATIONS, MESSAGES, STARTED, done, s
 
 
-def send(protocol: Protocol, message: dict[str, Any]) -> str:
+def send(protocol: Protocol, message: dict[str, Any]) -> str:  # noqa: PLR0911 (one a message)
     """The frame that the client would send for a golden message."""
     fields = {key: value for key, value in message.items() if key != "type"}
     if "include" in fields:
@@ -28,6 +29,10 @@ def send(protocol: Protocol, message: dict[str, Any]) -> str:
             return protocol.update(fields.get("tier"), fields.get("threshold"))
         case "session.cancel":
             return protocol.cancel()
+        case "session.resume":
+            protocol.started = parse(json.dumps({**STARTED, "resume_token": fields["resume_token"]}))  # type: ignore[assignment]
+            protocol.seq = fields["last_seq"]
+            return protocol.resume()
     return protocol.ping(**fields)
 
 
@@ -205,3 +210,38 @@ def test_a_start_that_cannot_be_sent_leaves_the_connection_for_another(options: 
         protocol.start("t", options)
     protocol.start("t", {})
     assert protocol.state == "starting"
+
+
+# ---- a connection that broke
+
+
+def test_only_a_running_session_with_a_token_is_resumed_and_only_if_asked() -> None:
+    token = json.dumps({**STARTED, "resume_token": "x"})
+    for resume, started, resumable in ((True, token, True), (False, token, False), (True, json.dumps(STARTED), False)):
+        protocol = Protocol(resume=resume)
+        protocol.start("t", {})
+        assert not protocol.resumable
+        protocol.receive(started)
+        assert protocol.resumable == resumable
+        protocol.receive(json.dumps(done(2)["message"]))
+        assert not protocol.resumable
+
+
+def test_the_answer_to_a_resume_is_none_of_the_events() -> None:
+    protocol = running()
+    assert protocol.resumed(json.dumps({"type": "session.resumed", "seq": 9, "n": 2, "frames": 4})) == 4
+    assert protocol.seq == 1
+    with pytest.raises(ServerError, match="unknown_session"):
+        protocol.resumed(json.dumps({"type": "error", "seq": 1, "code": "unknown_session", "message": "gone", "fatal": False}))
+    for other in (json.dumps(done(2)["message"]), b""):
+        with pytest.raises(ProtocolError, match="expected session"):
+            protocol.resumed(other)
+
+
+def test_what_came_before_is_passed_over_where_sessions_are_resumed() -> None:
+    protocol = Protocol(resume=True)
+    protocol.start("t", {})
+    protocol.receive(json.dumps(STARTED))
+    assert protocol.receive(json.dumps(STARTED)) is None
+    with pytest.raises(ProtocolError, match="lost"):
+        protocol.receive(json.dumps(done(3)["message"]))

@@ -13,32 +13,35 @@ from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.typing import Subprotocol
 
-from proactivellm_client.errors import ClientError, ClosedError, ConnectError, ProtocolError
-from proactivellm_client.events import Done, Error, Event, Pong, Read, SessionStarted, UnknownEvent, Write
-from proactivellm_client.opening import connect_error, socket_options
+from proactivellm_client.errors import ClientError, ClosedError, ConnectError, NotAuthorisedError, ProtocolError
+from proactivellm_client.events import Done, Error, Event, GoingAway, Pong, Read, SessionStarted, UnknownEvent, Write
+from proactivellm_client.opening import closed_error, connect_error, socket_options
 from proactivellm_client.protocol import SUBPROTOCOL, Options, Protocol, is_for_iteration, websocket_url
+from proactivellm_client.unanswered import pauses
 
 
-def connect(url: str, *, api_key: str | None = None, **options: Any) -> "Client":
+def connect(url: str, *, api_key: str | None = None, resume: bool = False, **options: Any) -> "Client":
     """A client of the server at `url` (`ws://host:port`; `http` and a missing path are understood). Connects when it is entered.
 
-    `api_key`: a key or browser token; without it $PROACTIVELLM_API_KEY is taken, and "" sends none. `options` go to
+    `api_key`: a key or browser token; without it $PROACTIVELLM_API_KEY is taken, and "" sends none. `resume`: a session goes on over
+    another connection where one breaks, if the server keeps it (`session.started.resume_token`). `options` go to
     `websockets.asyncio.client.connect`. Raises ProtocolError for what is no URL or no key.
     """
-    return Client(url, api_key=api_key, **options)
+    return Client(url, api_key=api_key, resume=resume, **options)
 
 
 class Client:
     """One connection. `async with connect(url) as client` keeps it for several sessions, one after the other."""
 
-    def __init__(self, url: str, *, api_key: str | None = None, **options: Any) -> None:
-        self._url, self._options = websocket_url(url), socket_options(options, api_key)
+    def __init__(self, url: str, *, api_key: str | None = None, resume: bool = False, **options: Any) -> None:
+        self._url, self._options, self._resume = websocket_url(url), socket_options(options, api_key), resume
+        self.resumed = 0  # times that a session went on over another connection
         self._socket: ClientConnection | None = None
         self._pings = 0
         self._reset()
 
     def _reset(self) -> None:
-        self._protocol = Protocol()
+        self._protocol = Protocol(resume=self._resume)
         self._session: Session | None = None  # the last that was started
         self._events: deque[Event] = deque()
         self._pongs: set[int] = set()
@@ -46,6 +49,12 @@ class Client:
 
     async def __aenter__(self) -> Self:
         """Connects. Raises ConnectError, and its NotAuthorisedError without a key that is in force."""
+        socket = await self._dial()
+        self._reset()
+        self._socket = socket
+        return self
+
+    async def _dial(self) -> ClientConnection:
         try:
             socket = await open_socket(self._url, subprotocols=[Subprotocol(SUBPROTOCOL)], **self._options)
         except (OSError, WebSocketException) as error:
@@ -53,9 +62,7 @@ class Client:
         if socket.subprotocol != SUBPROTOCOL:
             await socket.close()
             raise ConnectError(f"expected a server that speaks {SUBPROTOCOL} at {self._url}, got another websocket")
-        self._reset()
-        self._socket = socket
-        return self
+        return socket
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Closes the connection."""
@@ -67,16 +74,21 @@ class Client:
         """A session, to be entered with `async with`; it brings its own connection if the client is not entered."""
         return Session(self, task, options)
 
-    async def _send(self, frame: str) -> None:
+    async def _send(self, frame: str | bytes, n: int | None = None) -> None:
         if self._socket is None:
             raise ProtocolError("expected an open connection; use `async with`")
+        resumed = self.resumed
+        self._protocol.sent(frame, n)
         try:
             await self._socket.send(frame)
         except ConnectionClosed as closed:
+            if self._protocol.resumable:  # then it is sent over the next connection
+                await self._until(lambda: self.resumed != resumed or self._protocol.state == "done")
+                return
             # Why it was closed may still lie unread.
             with contextlib.suppress(ClosedError):
                 await self._until(lambda: False)
-            raise self._why(closed) from None
+            raise self._protocol.why(closed_error(closed)) from None
 
     async def _pull(self) -> None:
         """Takes one event off the socket. Raises ServerError for a fatal one, ClosedError at the end of the connection."""
@@ -85,7 +97,13 @@ class Client:
         try:
             event = self._protocol.receive(await self._socket.recv())
         except ConnectionClosed as closed:
-            raise self._why(closed) from None
+            why = self._protocol.why(closed_error(closed))
+            if not self._protocol.resumable:
+                raise why from None
+            await self._mend(why)
+            return
+        if event is None:
+            return
         if isinstance(event, Error) and event.fatal:
             raise event.as_exception()
         if isinstance(event, Pong) and isinstance(event.id, int):
@@ -93,12 +111,35 @@ class Client:
         if is_for_iteration(event):
             self._events.append(event)
 
-    def _why(self, closed: ConnectionClosed) -> ClientError:
-        if self._protocol.fatal is not None:
-            return self._protocol.fatal.as_exception()
-        if closed.rcvd is not None:
-            return ClosedError(closed.rcvd.code, closed.rcvd.reason)
-        return ClosedError(1006, closed.sent.reason if closed.sent is not None else "")  # 1006: the server said no goodbye
+    # ---- a connection that broke
+
+    async def _mend(self, why: ClientError) -> None:
+        """Goes on over another connection. Raises `why` the last one ended if there is none, and ServerError if the session is gone."""
+        for pause in pauses():
+            await asyncio.sleep(pause)
+            try:
+                return await self._go_on()
+            except NotAuthorisedError:
+                raise
+            except (ConnectError, ConnectionClosed):
+                continue
+            except LookupError:
+                break
+        raise why
+
+    async def _go_on(self) -> None:
+        socket, unanswered = await self._dial(), self._protocol.unanswered
+        assert unanswered is not None
+        try:
+            await socket.send(self._protocol.resume())
+            arrived = self._protocol.resumed(await socket.recv())
+            while (frame := unanswered.after(arrived)) is not None:
+                await socket.send(frame)
+                arrived += 1
+        except BaseException:
+            await socket.close()
+            raise
+        self._socket, self.resumed = socket, self.resumed + 1
 
     async def _until(self, satisfied: Callable[[], bool]) -> None:
         """Takes events off the socket until it is so. Of several tasks one receives at a time."""
@@ -111,7 +152,7 @@ class Client:
         """Sends a start. What still lies unread was meant for the session before."""
         self._session, session.done = session, None
         self._events.clear()
-        await self._send(frame)
+        await self._send(frame, 0)
 
     async def _next(self, session: "Session") -> Event | None:
         """The next event of a session, None after its last one, whoever took that."""
@@ -165,8 +206,8 @@ class Session:
             self._owns_connection = True
         try:
             await self._client._begin(self, self._client._protocol.start(self._task, self._options))
-            while isinstance(event := await self._client._next(self), UnknownEvent):
-                pass  # of a newer server: nobody iterates yet
+            while isinstance(event := await self._client._next(self), GoingAway | UnknownEvent):
+                pass  # nobody iterates yet
             if isinstance(event, Error):
                 raise event.as_exception()
             if not isinstance(event, SessionStarted):
@@ -196,12 +237,18 @@ class Session:
     async def send(self, text: str) -> None:
         """The next piece of the source, cut anywhere; a word is released at once if its trailing space comes with it."""
         if self._is_current():
-            await self._client._send(self._client._protocol.append(text))
+            await self._client._send(self._client._protocol.append(text), self._client._protocol.n)
+
+    async def send_audio(self, pcm: bytes) -> None:
+        """The next samples, in the format that the session was started with; cut anywhere between two of them."""
+        if self._is_current():
+            for frame in self._client._protocol.audio(pcm):
+                await self._client._send(frame, self._client._protocol.n)
 
     async def end(self) -> None:
         """No more source: the rest of the target is written."""
         if self._is_current():
-            await self._client._send(self._client._protocol.end())
+            await self._client._send(self._client._protocol.end(), self._client._protocol.n)
 
     async def update(self, *, tier: str | None = None, threshold: float | None = None) -> None:
         """Another tier or threshold, from the next decision on; `SessionUpdated` says from which target token."""

@@ -11,16 +11,17 @@ from proactivellm_client.errors import NoCapacityError, ProtocolError, ServerErr
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a session may use."""
+    """What a session may use; `max_source_seconds` of audio, None for text."""
 
     max_source_tokens: int
     max_output_tokens: int
     max_message_bytes: int
+    max_source_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Counts of a session; `source_units` in words."""
+    """Counts of a session; `source_units` in words, or ms of audio."""
 
     prompt_tokens: int
     source_tokens: int
@@ -45,7 +46,7 @@ class SessionStarted:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """Committed text; `phi` words of the source were visible, `n` is the source message that it answers."""
+    """Committed text; `phi` words, or ms, of the source were visible, `n` is the source message that it answers."""
 
     seq: int
     text: str
@@ -79,11 +80,29 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class SessionUpdated:
-    """The threshold in force from target token `from_index` on."""
+    """What is in force from target token `from_index` on. The server may change `stride`, units between two decisions, if allowed."""
 
     seq: int
     threshold: float
     from_index: int
+    stride: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SessionResumed:
+    """The session goes on over another connection: the server had `n` source messages, and `frames` messages of whatever kind."""
+
+    seq: int
+    n: int
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class GoingAway:
+    """The server stops in so many seconds at the latest: the session may finish, the next one should go elsewhere."""
+
+    seq: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +152,9 @@ class UnknownEvent:
     raw: Mapping[str, Any]
 
 
-Event: TypeAlias = SessionStarted | Write | Read | Decision | SessionUpdated | Pong | Done | Error | UnknownEvent
+Event: TypeAlias = (
+    SessionStarted | Write | Read | Decision | SessionUpdated | SessionResumed | GoingAway | Pong | Done | Error | UnknownEvent
+)
 
 _TYPES: Mapping[str, type[Any]] = {
     "session.started": SessionStarted,
@@ -141,6 +162,8 @@ _TYPES: Mapping[str, type[Any]] = {
     "read": Read,
     "decision": Decision,
     "session.updated": SessionUpdated,
+    "session.resumed": SessionResumed,
+    "going_away": GoingAway,
     "pong": Pong,
     "done": Done,
     "error": Error,

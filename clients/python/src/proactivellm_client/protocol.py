@@ -4,19 +4,35 @@ Shared by the asyncio and the blocking client. Knows no I/O and no clock.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, TypedDict
 from urllib.parse import urlsplit, urlunsplit
 
-from proactivellm_client.errors import ProtocolError, UnsendableError
-from proactivellm_client.events import Decision, Done, Error, Event, Pong, Read, SessionStarted, SessionUpdated, Write, parse
+from proactivellm_client.errors import ClientError, ClosedError, ProtocolError, UnsendableError
+from proactivellm_client.events import (
+    Decision,
+    Done,
+    Error,
+    Event,
+    Pong,
+    Read,
+    SessionResumed,
+    SessionStarted,
+    SessionUpdated,
+    Write,
+    parse,
+)
+from proactivellm_client.unanswered import Unanswered
 
 SUBPROTOCOL = "proactivellm.v1"
 State = Literal["idle", "starting", "running", "done"]
 
 
 class Options(TypedDict, total=False):
-    """What `session(task, …)` takes beside the task; what is left out, the server's checkpoint chooses."""
+    """What `session(task, …)` takes beside the task; what is left out, the server's checkpoint chooses.
+
+    audio: the source is heard: `format` (pcm16, float32), `rate` in Hz, perhaps `channels` and `silence_gate`
+    """
 
     model: str | None
     inputs: Mapping[str, str] | None
@@ -30,6 +46,8 @@ class Options(TypedDict, total=False):
     sampling: Mapping[str, float | int] | None
     include_decisions: bool
     rollover: bool
+    audio: Mapping[str, Any] | None
+    allow_stride: bool
 
 
 def websocket_url(url: str) -> str:
@@ -46,16 +64,21 @@ def websocket_url(url: str) -> str:
 
 
 class Protocol:
-    """seq: events received; n: source messages sent and counted; answered: those that a read has answered; written: target tokens."""
+    """seq: events received; n: source messages sent and counted; answered: those that a read has answered; written: target tokens.
 
-    def __init__(self) -> None:
+    unanswered: what a broken connection may have lost, where sessions are to be resumed, else None
+    """
+
+    def __init__(self, *, resume: bool = False) -> None:
         self.state: State = "idle"
+        self.unanswered = Unanswered() if resume else None
         self.seq = 0
         self.started: SessionStarted | None = None
         self.done: Done | None = None
         self.fatal: Error | None = None
         self.n = self.answered = self.written = 0
         self._ended = False
+        self._sample_bytes: int | None = None  # of every channel, in a session that hears
 
     # ---- frames to send
 
@@ -66,7 +89,10 @@ class Protocol:
         fields: dict[str, Any] = {name: value for name, value in options.items() if value is not None and name != "include_decisions"}
         if options.get("include_decisions"):
             fields["include"] = ["decision"]
+        if audio := options.get("audio"):
+            fields["modality"] = "audio"
         frame = _frame("session.start", task=task, **fields)
+        self._sample_bytes = _sample_bytes(audio) if audio else None
         self.state, self.started, self.done = "starting", None, None
         self.n = self.answered = self.written = 0
         self._ended = False
@@ -78,12 +104,31 @@ class Protocol:
         It is not cut in two: each part would be a decision point of its own.
         """
         self._check_source()
+        if self._sample_bytes is not None:
+            raise UnsendableError("expected samples, as the session hears, got text; use send_audio()")
         frame = _frame("source.append", text=text)
         size, limit = len(frame.encode()), self.started.limits.max_message_bytes if self.started is not None else None
         if limit is not None and size > limit:
             raise UnsendableError(f"expected a text whose message has at most {limit} bytes, got one of {size}; send it in several pieces")
         self.n += 1
         return frame
+
+    def audio(self, pcm: bytes) -> Iterator[bytes]:
+        """Binary frames; each is a source message of its own, but where the samples are cut changes nothing that is written.
+
+        Raises ProtocolError after the source end, UnsendableError for a part of a sample or in a session that reads text.
+        """
+        self._check_source()
+        size = self._sample_bytes
+        if size is None:
+            raise UnsendableError("expected text, as the session was started without audio, got samples; use send()")
+        if len(pcm) % size:
+            raise UnsendableError(f"expected a multiple of {size} bytes, the samples of every channel, got {len(pcm)}")
+        limit = self.started.limits.max_message_bytes if self.started is not None else len(pcm)
+        step = max(limit // size, 1) * size
+        for at in range(0, len(pcm), step):
+            self.n += 1
+            yield pcm[at : at + step]
 
     def end(self) -> str:
         """`source.end`. Raises ProtocolError when called twice."""
@@ -112,13 +157,52 @@ class Protocol:
         if self._ended:
             raise ProtocolError("expected no source after end()")
 
+    # ---- a connection that ended
+
+    def why(self, closed: ClosedError) -> ClientError:
+        """What to raise for it: the fatal error that the server told, if it did."""
+        return closed if self.fatal is None else self.fatal.as_exception()
+
+    def sent(self, frame: str | bytes, n: int | None) -> None:
+        """A frame is about to be sent; n: which source message it is, 0 for a start, None for what is neither."""
+        if self.unanswered is not None:
+            self.unanswered.add(frame, n)
+
+    @property
+    def resumable(self) -> bool:
+        """True while a session runs that another connection may go on with."""
+        asked = self.unanswered is not None and self.started is not None and self.started.resume_token is not None
+        return asked and self.state == "running" and self.fatal is None
+
+    def resume(self) -> str:
+        """`session.resume`: the first frame of another connection."""
+        assert self.started is not None
+        return _frame("session.resume", resume_token=self.started.resume_token, last_seq=self.seq)
+
+    def resumed(self, frame: str | bytes) -> int:
+        """The number of frames that the server has, from its answer to `resume`. Raises ServerError for a refusal.
+
+        The answer is none of the session's events: what was missed follows it, under its old numbers.
+        """
+        event = parse(frame) if isinstance(frame, str) else None
+        if isinstance(event, Error):
+            raise event.as_exception()
+        if not isinstance(event, SessionResumed):
+            raise ProtocolError(f"expected session.resumed, got {event}")
+        return event.frames
+
     # ---- frames received
 
-    def receive(self, frame: str | bytes) -> Event:
-        """The event in a frame. Raises ProtocolError for one that cannot come now: an event was lost, or is nobody's answer."""
+    def receive(self, frame: str | bytes) -> Event | None:
+        """The event in a frame. Raises ProtocolError for one that cannot come now: an event was lost, or is nobody's answer.
+
+        None for one that came before, where sessions are resumed: something between may say things twice.
+        """
         if isinstance(frame, bytes):
             raise ProtocolError("expected a text frame, got a binary one")
         event = parse(frame)
+        if self.unanswered is not None and event.seq <= self.seq:
+            return None
         self.seq += 1
         if event.seq != self.seq:
             raise ProtocolError(f"expected seq {self.seq}, got {event.seq}: events were lost")
@@ -127,6 +211,7 @@ class Protocol:
         elif isinstance(event, SessionStarted):
             self._expect("starting", event)
             self.state, self.started = "running", event
+            self._arrived(0)
         elif isinstance(event, Write | Read | Decision | SessionUpdated | Done):
             self._expect("running", event)
             self._advance(event)
@@ -147,12 +232,23 @@ class Protocol:
             self.answered += 1
             if event.n != self.answered or event.n > self.n:
                 raise ProtocolError(f"expected an answer to source message {self.answered} of {self.n}, got {event}")
+            self._arrived(event.n)
         elif isinstance(event, Done):
             self.state, self.done = "done", event
+
+    def _arrived(self, n: int) -> None:
+        if self.unanswered is not None:
+            self.unanswered.arrived(n)
 
     def _expect(self, state: State, event: Event) -> None:
         if self.state != state:
             raise ProtocolError(f"expected no {type(event).__name__} while {self.state}, got {event}")
+
+
+def _sample_bytes(audio: Mapping[str, Any]) -> int:
+    """Of a format that the server will refuse, any number is as good as another."""
+    channels = audio.get("channels", 1)
+    return (4 if audio.get("format") == "float32" else 2) * (channels if isinstance(channels, int) and channels > 0 else 1)
 
 
 def is_for_iteration(event: Event) -> bool:

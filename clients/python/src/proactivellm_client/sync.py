@@ -17,52 +17,60 @@ from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as open_socket
 from websockets.typing import Subprotocol
 
-from proactivellm_client.errors import ClientError, ClosedError, ConnectError, ProtocolError
-from proactivellm_client.events import Done, Error, Event, Pong, Read, SessionStarted, UnknownEvent, Write
-from proactivellm_client.opening import connect_error, socket_options
+from proactivellm_client.errors import ClientError, ClosedError, ConnectError, NotAuthorisedError, ProtocolError
+from proactivellm_client.events import Done, Error, Event, GoingAway, Pong, Read, SessionStarted, UnknownEvent, Write
+from proactivellm_client.opening import closed_error, connect_error, socket_options
 from proactivellm_client.protocol import SUBPROTOCOL, Options, Protocol, is_for_iteration, websocket_url
+from proactivellm_client.unanswered import pauses
 
 
-def connect(url: str, *, api_key: str | None = None, **options: Any) -> "Client":
+def connect(url: str, *, api_key: str | None = None, resume: bool = False, **options: Any) -> "Client":
     """A client of the server at `url` (`ws://host:port`; `http` and a missing path are understood). Connects when it is entered.
 
-    `api_key`: a key or browser token; without it $PROACTIVELLM_API_KEY is taken, and "" sends none. `options` go to
+    `api_key`: a key or browser token; without it $PROACTIVELLM_API_KEY is taken, and "" sends none. `resume`: a session goes on over
+    another connection where one breaks, if the server keeps it (`session.started.resume_token`). `options` go to
     `websockets.sync.client.connect`. Raises ProtocolError for what is no URL or no key.
     """
-    return Client(url, api_key=api_key, **options)
+    return Client(url, api_key=api_key, resume=resume, **options)
 
 
 class Client:
     """One connection. `with connect(url) as client` keeps it for several sessions, one after the other."""
 
-    def __init__(self, url: str, *, api_key: str | None = None, **options: Any) -> None:
-        self._url, self._options = websocket_url(url), socket_options(options, api_key)
+    def __init__(self, url: str, *, api_key: str | None = None, resume: bool = False, **options: Any) -> None:
+        self._url, self._options, self._resume = websocket_url(url), socket_options(options, api_key), resume
+        self.resumed = 0  # times that a session went on over another connection
         self._socket: ClientConnection | None = None
         self._closing = contextlib.ExitStack()
         self._pings = itertools.count(1)
         self._reset()
 
     def _reset(self) -> None:
-        self._protocol = Protocol()
+        self._protocol = Protocol(resume=self._resume)
         self._session: Session | None = None  # the last that was started
         self._events: deque[Event] = deque()
         self._pongs: set[int] = set()
         self._receiving = False
         self._received = threading.Condition()
+        self._sending = threading.Lock()
 
     def __enter__(self) -> Self:
         """Connects. Raises ConnectError, and its NotAuthorisedError without a key that is in force."""
+        socket = self._dial()
+        self._reset()
+        self._socket = socket
+        return self
+
+    def _dial(self) -> ClientConnection:
         try:
             opening = open_socket(self._url, subprotocols=[Subprotocol(SUBPROTOCOL)], **self._options)
-            socket = self._closing.enter_context(opening)
+            socket: ClientConnection = self._closing.enter_context(opening)
         except (OSError, WebSocketException) as error:
             raise connect_error(self._url, error) from error
         if socket.subprotocol != SUBPROTOCOL:
             self._closing.close()
             raise ConnectError(f"expected a server that speaks {SUBPROTOCOL} at {self._url}, got another websocket")
-        self._reset()
-        self._socket = socket
-        return self
+        return socket
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Closes the connection."""
@@ -74,16 +82,23 @@ class Client:
         """A session, to be entered with `with`; it brings its own connection if the client is not entered."""
         return Session(self, task, options)
 
-    def _send(self, frame: str) -> None:
+    def _send(self, frame: str | bytes, n: int | None = None) -> None:
         if self._socket is None:
             raise ProtocolError("expected an open connection; use `with`")
         try:
-            self._socket.send(frame)
+            with self._sending:  # in the order in which they are kept
+                resumed = self.resumed
+                self._protocol.sent(frame, n)
+                self._socket.send(frame)
         except ConnectionClosed as closed:
+            if self._protocol.resumable:  # then it is sent over the next connection
+                with self._received:
+                    self._until(lambda: self.resumed != resumed or self._protocol.state == "done")
+                return
             # Why it was closed may still lie unread.
             with contextlib.suppress(ClosedError), self._received:
                 self._until(lambda: False)
-            raise self._why(closed) from None
+            raise self._protocol.why(closed_error(closed)) from None
 
     def _pull(self) -> None:
         """Takes one event off the socket. Raises ServerError for a fatal one, ClosedError at the end of the connection."""
@@ -92,7 +107,13 @@ class Client:
         try:
             event = self._protocol.receive(self._socket.recv())
         except ConnectionClosed as closed:
-            raise self._why(closed) from None
+            why = self._protocol.why(closed_error(closed))
+            if not self._protocol.resumable:
+                raise why from None
+            self._mend(why)
+            return
+        if event is None:
+            return
         if isinstance(event, Error) and event.fatal:
             raise event.as_exception()
         if isinstance(event, Pong) and isinstance(event.id, int):
@@ -100,12 +121,36 @@ class Client:
         if is_for_iteration(event):
             self._events.append(event)
 
-    def _why(self, closed: ConnectionClosed) -> ClientError:
-        if self._protocol.fatal is not None:
-            return self._protocol.fatal.as_exception()
-        if closed.rcvd is not None:
-            return ClosedError(closed.rcvd.code, closed.rcvd.reason)
-        return ClosedError(1006, closed.sent.reason if closed.sent is not None else "")  # 1006: the server said no goodbye
+    # ---- a connection that broke
+
+    def _mend(self, why: ClientError) -> None:
+        """Goes on over another connection. Raises `why` the last one ended if there is none, and ServerError if the session is gone."""
+        for pause in pauses():
+            time.sleep(pause)
+            self._closing.close()
+            try:
+                return self._go_on()
+            except NotAuthorisedError:
+                raise
+            except (ConnectError, ConnectionClosed):
+                continue
+            except LookupError:
+                break
+        raise why
+
+    def _go_on(self) -> None:
+        socket, unanswered = self._dial(), self._protocol.unanswered
+        assert unanswered is not None
+        socket.send(self._protocol.resume())
+        arrived = self._protocol.resumed(socket.recv())
+        while True:
+            with self._sending:  # of what another thread sends meanwhile, nothing may be left out
+                frame = unanswered.after(arrived)
+                if frame is None:
+                    self._socket, self.resumed = socket, self.resumed + 1
+                    return
+            socket.send(frame)
+            arrived += 1
 
     def _until(self, satisfied: Callable[[], bool]) -> None:
         """Takes events off the socket until it is so. Of several threads one receives, and tells the others what it got.
@@ -131,7 +176,7 @@ class Client:
             self._session, session.done = session, None
             self._events.clear()
             self._received.notify_all()
-        self._send(frame)
+        self._send(frame, 0)
 
     def _next(self, session: "Session") -> Event | None:
         """The next event of a session, None after its last one, whoever took that."""
@@ -187,8 +232,8 @@ class Session:
             self._owns_connection = True
         try:
             self._client._begin(self, self._client._protocol.start(self._task, self._options))
-            while isinstance(event := self._client._next(self), UnknownEvent):
-                pass  # of a newer server: nobody iterates yet
+            while isinstance(event := self._client._next(self), GoingAway | UnknownEvent):
+                pass  # nobody iterates yet
             if isinstance(event, Error):
                 raise event.as_exception()
             if not isinstance(event, SessionStarted):
@@ -218,12 +263,18 @@ class Session:
     def send(self, text: str) -> None:
         """The next piece of the source, cut anywhere; a word is released at once if its trailing space comes with it."""
         if self._is_current():
-            self._client._send(self._client._protocol.append(text))
+            self._client._send(self._client._protocol.append(text), self._client._protocol.n)
+
+    def send_audio(self, pcm: bytes) -> None:
+        """The next samples, in the format that the session was started with; cut anywhere between two of them."""
+        if self._is_current():
+            for frame in self._client._protocol.audio(pcm):
+                self._client._send(frame, self._client._protocol.n)
 
     def end(self) -> None:
         """No more source: the rest of the target is written."""
         if self._is_current():
-            self._client._send(self._client._protocol.end())
+            self._client._send(self._client._protocol.end(), self._client._protocol.n)
 
     def update(self, *, tier: str | None = None, threshold: float | None = None) -> None:
         """Another tier or threshold, from the next decision on; `SessionUpdated` says from which target token."""

@@ -1,0 +1,119 @@
+"""A connection that outlives its socket: where one breaks, its session and what was sent are kept for the next.
+
+Knows sockets, one after the other, and what may be sent again; knows no message and no session.
+"""
+
+import asyncio
+from abc import abstractmethod
+
+import structlog
+from fastapi import WebSocket
+from pydantic import BaseModel
+
+from errors import BadStateError, ProactiveError
+from server.config import ServerConfig
+from server.duplex import Build, Duplex, FatalError
+from server.events import CLOSE_CODES
+from server.metrics import Metrics
+from server.resume import BROKEN, History, ResumeError, Resumes
+
+log = structlog.get_logger()
+
+
+class Resumable(Duplex):
+    """resumes: once its client has asked for it, the connection that goes on over this socket, and the newest event that the client has."""
+
+    def __init__(self, socket: WebSocket, config: ServerConfig, metrics: Metrics, resumes: Resumes) -> None:
+        super().__init__(socket, config, metrics)
+        self.resumes: tuple[Resumable, int] | None = None
+        self._tokens, self._caller = resumes, socket.state.caller
+        self._token: str | None = None
+        self._history = History(config.resume_buffer)
+        self._parked = False  # the socket broke, and nobody came back yet
+        self._claims = 0
+        self._turn = asyncio.Lock()  # of the socket that is served
+
+    async def serve(self) -> None:
+        """As any connection; the session may outlast it."""
+        async with self._turn:
+            await super().serve()
+
+    async def carry_on(self, socket: WebSocket, last_seq: int) -> None:
+        """Goes on over another socket. The one before, if it does not know yet that it is broken, is told and closed first."""
+        self._claims += 1
+        claim, elsewhere = self._claims, FatalError("resumed_elsewhere", "expected one holder of the session, it was resumed by another")
+        if self._turn.locked():
+            self.fail(elsewhere)
+        async with self._turn:
+            if claim != self._claims:  # a third came while this one waited
+                await socket.send_text(self._error(elsewhere, fatal=True)(1).model_dump_json())
+                await socket.close(CLOSE_CODES[elsewhere.code], elsewhere.code)
+                return
+            self._socket = socket
+            while not self._events.empty():
+                if (build := self._events.get_nowait()) is not None:
+                    self._numbered(build)
+            self._drained.set()
+            try:
+                self._again = [self._resumed(self._seq).model_dump_json(), *self._history.since(last_seq)]
+            except ResumeError as error:  # more was sent to the socket before than is kept
+                self.fail(FatalError("slow_reader", error.message))
+            log.info("session.resumed", session=self._session_id, events=len(self._again) - 1)
+            await super().serve()
+
+    def fail(self, error: ProactiveError) -> None:
+        """As any connection; where nobody is left to be told the session ends."""
+        if self._parked:
+            self.abandon()
+        else:
+            super().fail(error)
+
+    def abandon(self) -> None:
+        """Nobody came back: frees the slot."""
+        self._parked = False
+        self._drop_session()
+        self._quota.end_session()
+
+    def _keep(self, error: ProactiveError | None, code: int | None) -> bool:
+        if self._token is None:
+            return False
+        if error is not None:
+            return error.code == "resumed_elsewhere"
+        self._parked = code in BROKEN and self._tokens.park(self._token)
+        if self._parked:
+            log.info("connection.broken", session=self._session_id, close_code=code)
+        return self._parked
+
+    # ---- for a protocol
+
+    @abstractmethod
+    def _resumed(self, seq: int) -> BaseModel:
+        """What a client is told that came back; `seq` is the number of the newest event."""
+
+    def _issue_token(self) -> str | None:
+        """For the session that begins; None where the server does not resume."""
+        self._token = self._tokens.issue(self, self._caller)
+        return self._token
+
+    def _forget_token(self) -> None:
+        """The session cannot be resumed any more."""
+        if self._token is not None:
+            self._tokens.revoke(self._token)
+            self._token = None
+
+    def _resume(self, token: str, last_seq: int) -> None:
+        """Leaves the socket to the connection of the token. Raises BadStateError, or ResumeError for a token or number of no use."""
+        if self._frames != 1:
+            raise BadStateError("expected session.resume as the first message of a connection, got it later")
+        other = self._tokens.find(token, self._caller)
+        assert isinstance(other, Resumable)
+        other._history.since(last_seq)
+        self._tokens.claim(token)
+        other._parked = False
+        self.resumes, self._leaves = (other, last_seq), True
+
+    def _numbered(self, build: Build) -> str:
+        frame = super()._numbered(build)
+        if self._config.resume_seconds:
+            self._history.add(frame)
+        return frame
