@@ -19,6 +19,7 @@ COPY engine engine
 COPY evaluation evaluation
 COPY heads heads
 COPY load load
+COPY recipes recipes
 COPY server server
 COPY tasks tasks
 COPY training training

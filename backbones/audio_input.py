@@ -1,10 +1,18 @@
 """From a stream of PCM bytes to log-mel frames that know what they have seen. Puts decoder, resampler and mel in a row; knows no model."""
 
+import re
+
 import torch
 
 from backbones.audio_mel import HOP, LOOKAHEAD, MelFrames, StreamingMel
 from backbones.audio_pcm import AudioFormat, decode
 from backbones.audio_resample import Resampler
+from errors import InvalidValueError
+
+# What a file begins with, as far as no samples do by chance: a client that sends files one after the other, or one with its header.
+_HEADERS = {"WAV": rb"RIFF.{4}WAVE", "FLAC": rb"fLaC[\x00\x80]\x00\x00\x22", "Ogg": rb"OggS\x00[\x00-\x07]"}
+_HEADER = re.compile(b"|".join(b"(?P<%s>%s)" % (name.encode(), form) for name, form in _HEADERS.items()), re.DOTALL)
+_LONGEST = 12  # bytes of a header
 
 
 class AudioInput:
@@ -12,6 +20,7 @@ class AudioInput:
 
     def __init__(self, form: AudioFormat, *, bins: int, floor: float) -> None:
         self._form = form
+        self._last = b""  # bytes that a header may have begun with
         self._resampler, self._mel = Resampler(form.rate), StreamingMel(bins, floor)
 
     @property
@@ -21,7 +30,11 @@ class AudioInput:
 
     def push(self, data: bytes) -> MelFrames:
         """The frames that these bytes complete. Raises InvalidValueError for bytes that are no samples, and takes none of them then."""
-        return self._frames(self._mel.push(self._resampler.push(decode(data, self._form))))
+        if found := _HEADER.search(self._last + data):
+            raise InvalidValueError(f"expected samples alone, as the session's format says; got the header of a {found.lastgroup} file")
+        samples = decode(data, self._form)
+        self._last = (self._last + data)[1 - _LONGEST :]
+        return self._frames(self._mel.push(self._resampler.push(samples)))
 
     def end(self) -> MelFrames:
         """The frames that are left; all have seen everything."""

@@ -1,15 +1,21 @@
 """Streaming conversion to 16 kHz (soxr) that knows how much input each output sample has waited for. Knows mono samples only."""
 
 from collections import deque
+from typing import Any
 
 import numpy as np
-import soxr  # type: ignore[import-untyped]
 import torch
 
 from backbones.audio_mel import RATE
 
 # soxr gives the same samples however its input is cut, but not at the same time. From equal blocks they come when so many blocks are there.
 BLOCKS_PER_SECOND = 100
+
+
+def _filter(rate: int) -> Any:
+    import soxr  # type: ignore[import-untyped]  # noqa: PLC0415 (a server that reads text only does without)
+
+    return soxr.ResampleStream(rate, RATE, 1, dtype="float32")
 
 
 class Resampler:
@@ -19,7 +25,7 @@ class Resampler:
     """
 
     def __init__(self, rate: int) -> None:
-        self._filter = None if rate == RATE else soxr.ResampleStream(rate, RATE, 1, dtype="float32")
+        self._filter = None if rate == RATE else _filter(rate)
         self._block = rate // BLOCKS_PER_SECOND
         self._held = np.zeros(0, dtype=np.float32)
         self.consumed = 0  # samples of input

@@ -89,12 +89,21 @@ class Backbone:
         )
         tapped = self._tapped if layout.tapped else {}
         hidden = self.model.base_model(
-            input_ids=layout.tokens, position_ids=layout.positions, use_cache=False, slots=slots, layout=layout, tapped=tapped
+            **self._inputs(layout), position_ids=layout.positions, use_cache=False, slots=slots, layout=layout, tapped=tapped
         ).last_hidden_state  # [1, N, hidden]
         count = len(layout.probes)
         wanted = functional.pad(layout.probes, (0, round_size(count) - count))
         logits = self.model.lm_head(hidden[0, wanted])[:count]
         return ProbeOutputs(logits, self._per_unit(layout, each_pair=each_pair))
+
+    def _inputs(self, layout: Layout) -> dict[str, torch.Tensor]:
+        """The tick's ids, or embeddings where some of it was heard."""
+        if not layout.heard:
+            return {"input_ids": layout.tokens}
+        embedded = self.model.get_input_embeddings()(layout.tokens)  # [1, N, hidden]
+        for first, heard in layout.heard:
+            embedded[0, first : first + len(heard)] = heard
+        return {"inputs_embeds": embedded}
 
     def _per_unit(self, layout: Layout, *, each_pair: bool) -> dict[int, torch.Tensor]:
         """Token weights summed to units; averaged over the tapped (layer, head) pairs, or each for itself."""

@@ -6,9 +6,9 @@ Knows their format and nothing of weights. Both are optional: a plain model fold
 import json
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from backbones import adapters
 from errors import CheckpointError, first_fault
@@ -36,6 +36,9 @@ class CheckpointConfig(BaseModel):
 
     backbone:        where the weights are if not in this folder: a hub name, a path, or `package:NAME/FILE.gguf`
     offset:          first position of the target group (DESIGN section 4)
+    unit:            of phi, tiers and `max_lag`: `ms` for a checkpoint that hears
+    audio:           where its audio encoder is if not in this folder: a folder or hub name (backbones/audio_weights.py)
+    decision_ms:     a decision point opens after so much more audio: whole audio tokens of 40 ms
     attention_heads: (layer, head) pairs that attention signals are averaged over; None: every head of the middle layer
     """
 
@@ -44,11 +47,19 @@ class CheckpointConfig(BaseModel):
     name: str | None = None
     backbone: str | None = None
     offset: int = Field(default=0, ge=0)
-    unit: Literal["word"] = "word"
+    unit: Literal["word", "ms"] = "word"
+    audio: str | None = None
+    decision_ms: int = Field(default=400, ge=40, multiple_of=40)
     attention_heads: tuple[tuple[int, int], ...] | None = None
     system: str | None = None
     template: Template | None = None
     tasks: dict[str, Task] = Field(default_factory=lambda: dict(DEFAULT_TASKS))
+
+    @model_validator(mode="after")
+    def _hears_in_ms(self) -> Self:
+        if self.audio is not None and self.unit != "ms":
+            raise ValueError(f"expected unit ms beside audio, got {self.unit}")
+        return self
 
 
 class Tier(BaseModel):
@@ -116,6 +127,8 @@ def copy_settings(reference: str, folder: Path) -> None:
     own = None if adapters.held(model) else settings.get("backbone")  # the weights alone would be another model
     beside = model / own if own else model
     settings["backbone"] = str(beside.resolve()) if beside.exists() else own or reference
+    if encoder := settings.get("audio"):
+        settings["audio"] = str((model / encoder).resolve()) if (model / encoder).exists() else encoder
     _write(folder / CONFIG_FILE, settings)
     if (model / TIERS_FILE).exists() and not adapters.held(folder):  # thresholds without an adapter are not those with one
         (folder / TIERS_FILE).write_bytes((model / TIERS_FILE).read_bytes())

@@ -27,11 +27,16 @@ class Units:
 
 @dataclass(frozen=True)
 class SourceRun:
-    """Consecutive new source tokens of one session; the first has index `start` in its source group."""
+    """Consecutive new source tokens of one session; the first has index `start` in its source group.
+
+    heard: [m, hidden] audio tokens, in place of the embeddings of the m ids from `heard_at` on
+    """
 
     region: Region
     start: int
     tokens: Sequence[int]
+    heard: torch.Tensor | None = None
+    heard_at: int = 0
 
 
 @dataclass(frozen=True)
@@ -119,6 +124,7 @@ class Layout:
     tokens, positions: [1, N]; rows: [N] buffer rows they fill; probes: [P] packed rows of the probes, in the order given
     group, dtype: query heads that share a key head, and the type of the masks
     tap_columns: 1 if tapped attention is summed over the pairs, else the number of pairs
+    heard: (packed row, [m, hidden]): embeddings that stand there in place of the ids'
     """
 
     tokens: torch.Tensor
@@ -131,6 +137,7 @@ class Layout:
     dtype: torch.dtype
     spare: int = 0
     tap_columns: int = 1
+    heard: tuple[tuple[int, torch.Tensor], ...] = ()
 
     @cached_property
     def padded(self) -> Padded:
@@ -197,9 +204,12 @@ class _Packing:
         self.queries: list[Query] = []
         self.probes = [0] * len(order)
         self.tapped: list[Tap] = []
+        self.heard: list[tuple[int, torch.Tensor]] = []
 
     def run(self, run: SourceRun, probe: TargetRow | None) -> None:
         first, count, region = len(self.tokens), len(run.tokens), run.region
+        if run.heard is not None:
+            self.heard.append((first + run.heard_at, run.heard))
         self.tokens.extend(run.tokens)
         self.positions.extend(range(run.start, run.start + count))
         self.rows.extend(range(region.source_row(run.start), region.source_row(run.start) + count))
@@ -262,6 +272,7 @@ class _Packing:
             dtype=self.dtype,
             spare=spare,
             tap_columns=tap_columns,
+            heard=tuple(self.heard),
         )
 
 

@@ -15,7 +15,9 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
-from backbones import adapters, attention
+from backbones import adapters, attention, audio_config
+from backbones.audio_encoder import AudioEncoder
+from backbones.audio_weights import load_encoder
 from backbones.backbone import Backbone
 from backbones.checkpoint import CONFIG_FILE, CheckpointConfig, Tiers, read_config, read_tiers
 from backbones.packed_linear import pack_linears
@@ -33,6 +35,7 @@ class Checkpoint:
     """Everything about one model that does not change: shared by all its sessions.
 
     weights: the folder or hub name they came from; adapter: the folder of what was added to them
+    encoder: of a checkpoint that hears; its tokens have the backbone's width
     """
 
     name: str
@@ -45,16 +48,21 @@ class Checkpoint:
     tiers: Tiers
     weights: str = ""
     adapter: str = ""
+    encoder: AudioEncoder | None = None
 
 
 @dataclass(frozen=True)
 class Found:
-    """The parts of a checkpoint. `base`: where its weights are, wherever one stands; `adapter`: the folder of what is added to them."""
+    """The parts of a checkpoint. `base`: where its weights are, wherever one stands; `adapter`: the folder of what is added to them.
+
+    audio: where its encoder is, or None
+    """
 
     base: str
     adapter: Path | None
     config: CheckpointConfig
     tiers: Tiers
+    audio: str | None = None
 
 
 def load(
@@ -91,6 +99,7 @@ def load(
         tiers=found.tiers,
         weights=weights,
         adapter=str(found.adapter or ""),
+        encoder=_encoder(found, backbone),
     )
 
 
@@ -105,27 +114,55 @@ def find(reference: str, adapter: str | None = None) -> Found:
             raise CheckpointError(f"expected {adapters.CONFIG_FILE} and {adapters.WEIGHTS_FILE} in the folder {adapter!r}; found neither")
         given = find(reference)
         config = read_config(folder) if (folder / CONFIG_FILE).exists() else given.config
-        return Found(_alone(given.base, given.adapter, adapter), folder, config, read_tiers(folder))
+        heard = _encoder_of(config, folder) or given.audio
+        return Found(_alone(given.base, given.adapter, adapter), folder, config, read_tiers(folder), heard)
     if not folder.is_dir():
         return Found(reference, None, CheckpointConfig(), {})
     config, tiers, holds = read_config(folder), read_tiers(folder), adapters.held(folder)
     if not config.backbone:
         if holds:
             raise CheckpointError(f"expected the base of an adapter: --model BASE --adapter {reference}, or backbone in its {CONFIG_FILE}")
-        return Found(reference, None, config, tiers)
+        return Found(reference, None, config, tiers, _encoder_of(config, folder))
     base = from_anywhere(config.backbone, folder)
+    heard = _encoder_of(config, folder) or _encoder_of(CheckpointConfig(), Path(base))
     if not adapters.held(Path(base)):
-        return Found(base, folder if holds else None, config, tiers)
+        return Found(base, folder if holds else None, config, tiers, heard)
     if holds:
         _alone(base, Path(base), reference)
     pointed = find(base)  # settings that are kept apart from their checkpoint
-    return Found(pointed.base, pointed.adapter, config, tiers)
+    return Found(pointed.base, pointed.adapter, config, tiers, heard or pointed.audio)
 
 
 def _alone(base: str, other: Path | None, adapter: str) -> str:
     if other:
         raise CheckpointError(f"expected a base without an adapter for {adapter}; got one with the adapter {other}")
     return base
+
+
+def _encoder_of(config: CheckpointConfig, folder: Path) -> str | None:
+    if config.audio is not None:
+        return from_anywhere(config.audio, folder)
+    return str(folder) if (folder / audio_config.CONFIG_FILE).is_file() else None
+
+
+def _encoder(found: Found, backbone: Backbone) -> AudioEncoder | None:
+    """In the backbone's dtype. Raises CheckpointError for one that does not go with it, and for settings that say otherwise."""
+    if found.audio is None:
+        if found.config.unit == "ms":
+            where = f"{audio_config.CONFIG_FILE} in its folder, or audio in its {CONFIG_FILE}"
+            raise CheckpointError(f"expected an audio encoder beside unit ms: {where}; got neither", param="unit")
+        return None
+    if found.config.unit != "ms":
+        raise CheckpointError(f"expected unit ms in the {CONFIG_FILE} of a checkpoint with an audio encoder, got word", param="unit")
+    if importlib.util.find_spec("soxr") is None:
+        raise CheckpointError("expected the packages that audio needs for a checkpoint that hears; install the extra `audio`")
+    encoder = load_encoder(found.audio, dtype=backbone.shape.dtype, device=str(backbone.model.device))
+    if encoder.config.out != (width := backbone.model.config.hidden_size):
+        raise CheckpointError(
+            f"expected audio tokens of the backbone's width {width}, got {encoder.config.out} from {found.audio}", param="audio"
+        )
+    pack_linears(encoder)
+    return encoder
 
 
 def from_anywhere(reference: str, beside: Path) -> str:

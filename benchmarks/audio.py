@@ -1,4 +1,5 @@
-"""`python -m benchmarks.audio WHISPER`: what the audio encoder alone costs, as ratios within one run. Knows no server and no backbone.
+"""`python -m benchmarks.audio [WHISPER] [--checkpoint CHECKPOINT]`: what the audio encoder alone costs, as ratios within one run, and what
+whole sessions of a checkpoint that hears do (benchmarks/hearing.py). Knows no server.
 
 Times are processor seconds of one thread: on a machine that does other things they are what a clock would show on one that does not.
 """
@@ -7,7 +8,7 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -20,7 +21,9 @@ from backbones.audio_input import AudioInput
 from backbones.audio_mel import RATE, MelFrames
 from backbones.audio_pcm import AudioFormat
 from backbones.audio_weights import load_encoder
+from backbones.loading import Checkpoint, load
 from backbones.packed_linear import pack_linears
+from benchmarks import hearing
 
 CHUNK = 0.4  # seconds between decisions
 FORMAT = AudioFormat("pcm16", RATE)
@@ -107,26 +110,47 @@ ROWS: dict[str, tuple[str, str, float, Callable[[AudioEncoder], Measured]]] = {
     "minutes": ("minute 5 / minute 1", "at most", 1.1, minutes),
     "reencoding": ("re-encoding / streaming, 30 s", "at least", 10.0, against_reencoding),
 }
+ENGINE_ROWS: dict[str, tuple[str, str, float, Callable[[Checkpoint], Measured]]] = {
+    "session": ("work in a second of one session, a decision each 400 ms, s", "at most", 0.15, lambda it: hearing.one(it, pcm, CHUNK)),
+    "sessions": ("sessions at once with p95 lag < 400 ms", "at least", 12, lambda it: hearing.many(it, pcm, CHUNK)),
+}
+
+
+def measured(options: argparse.Namespace) -> Iterator[tuple[str, tuple[str, str, float], Measured]]:
+    """Each row's key, what it must reach, and what it did."""
+
+    def wanted(key: str) -> bool:
+        return not options.row or key in options.row
+
+    if options.whisper:
+        encoder = load_encoder(options.whisper, dtype=getattr(torch, options.dtype))
+        pack_linears(encoder)
+        for chunk in pcm(2):
+            Stream(encoder).chunk(chunk)  # kernels are chosen at the first calls
+        for key, (*row, measure) in ROWS.items():
+            if wanted(key):
+                yield key, tuple(row), measure(encoder)  # type: ignore[misc]  # three of four
+    if options.checkpoint:
+        checkpoint = load(options.checkpoint, dtype=options.dtype)
+        hearing.warm(checkpoint, pcm, CHUNK)
+        for key, (*row, measured) in ENGINE_ROWS.items():
+            if wanted(key):
+                yield key, tuple(row), measured(checkpoint)  # type: ignore[misc]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measures, prints a table, writes JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("whisper", help="what `proactivellm convert-whisper` takes or wrote")
+    parser.add_argument("whisper", nargs="?", help="what `proactivellm convert-whisper` takes or wrote, for the rows of the encoder alone")
+    parser.add_argument("--checkpoint", help="one that hears, for the rows of whole sessions")
     parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
-    parser.add_argument("--row", action="append", choices=sorted(ROWS), help="only these rows")
+    parser.add_argument("--row", action="append", choices=sorted({**ROWS, **ENGINE_ROWS}), help="only these rows")
     parser.add_argument("--out", type=Path, help="JSON file")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    encoder = load_encoder(options.whisper, dtype=getattr(torch, options.dtype))
-    pack_linears(encoder)
-    for chunk in pcm(2):
-        Stream(encoder).chunk(chunk)  # kernels are chosen at the first calls
-    table = Table("what", "must reach", "measured", "", "details", title=f"audio encoder alone, one thread, {options.dtype}")
+    table = Table("what", "must reach", "measured", "", "details", title=f"audio, one thread, {options.dtype}")
     results: list[dict[str, object]] = []
-    for key in options.row or ROWS:
-        what, bound, target, measure = ROWS[key]
-        found = measure(encoder)
+    for key, (what, bound, target), found in measured(options):
         reached = found["ratio"] >= target if bound == "at least" else found["ratio"] <= target
         details = ", ".join(f"{part} {value:.4g}" for part, value in found.items() if part != "ratio")
         table.add_row(what, f"{bound} {target}", f"{found['ratio']:.3f}", "ok" if reached else "MISSED", details)

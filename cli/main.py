@@ -5,7 +5,7 @@ import contextlib
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 from pydantic import ValidationError
@@ -18,7 +18,10 @@ from cli.make_key import make_key
 from cli.replay import replay
 from cli.seams import seams
 from cli.train import train
-from errors import InvalidValueError, ProactiveError, in_our_words
+from errors import InvalidValueError, ProactiveError, UnknownNameError, in_our_words, visible
+
+if TYPE_CHECKING:
+    from cli.stream import Send
 
 # Commands that need more than the server does, and the extra that brings it.
 EXTRAS = {"evaluate": "evaluation", "seams": "evaluation", "calibrate": "evaluation", "score-delays": "evaluation", "train": "training"}
@@ -76,8 +79,25 @@ def serve(  # noqa: PLR0913, PLR0917 (one a flag)
         list[str] | None,
         typer.Option(help="Origin of web pages that may connect; repeat for several. [default: the server's own]", show_default=False),
     ] = None,
+    allowed_hosts: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Name by which a server without keys may be called; repeat for several. [default: localhost]", show_default=False
+        ),
+    ] = None,
     ssl_keyfile: Annotated[Path | None, typer.Option(help="TLS: the private key, PEM.", show_default=False)] = None,
     ssl_certfile: Annotated[Path | None, typer.Option(help="TLS: the certificate, PEM.", show_default=False)] = None,
+    resume_seconds: Annotated[
+        float | None,
+        typer.Option(help="Keep a session so long whose connection broke, for its client to come back. [default: 0]", show_default=False),
+    ] = None,
+    grace_seconds: Annotated[
+        float | None, typer.Option(help="At a SIGTERM let sessions go on for so long. [default: 25]", show_default=False)
+    ] = None,
+    watchdog_seconds: Annotated[
+        float | None, typer.Option(help="Unready once the device is stuck for so long. [default: 30]", show_default=False)
+    ] = None,
+    shed: Annotated[bool, typer.Option("--shed", help="Under load decide less often in sessions that allow it.")] = False,
     log_content: Annotated[
         bool, typer.Option("--log-content", help="Log what is streamed, which is nobody's business but the clients'.")
     ] = False,
@@ -119,8 +139,13 @@ def serve(  # noqa: PLR0913, PLR0917 (one a flag)
         "insecure": insecure or None,
         "api_keys_file": api_keys_file,
         "allow_origin": allow_origin or None,
+        "allowed_hosts": allowed_hosts or None,
         "ssl_keyfile": ssl_keyfile,
         "ssl_certfile": ssl_certfile,
+        "resume_seconds": resume_seconds,
+        "grace_seconds": grace_seconds,
+        "watchdog_seconds": watchdog_seconds,
+        "shed": shed or None,
         "log_content": log_content or None,
         "log_level": log_level,
         "log_format": log_format,
@@ -134,8 +159,21 @@ def serve(  # noqa: PLR0913, PLR0917 (one a flag)
 
 @app.command()
 def stream(  # noqa: PLR0913, PLR0917 (one a flag)
-    file: Annotated[str, typer.Argument(help="Text file, or - for standard input.")],
-    task: Annotated[str, typer.Option(help="Task of the model; GET /v1/models lists them.")] = "translate",
+    file: Annotated[str | None, typer.Argument(help="Text file, or - for standard input.")] = None,
+    audio: Annotated[
+        str | None,
+        typer.Option(
+            help="Sound instead of a text: a WAV, FLAC or Ogg file, - (pcm16, mono, on standard input), or mic.", show_default=False
+        ),
+    ] = None,
+    audio_rate: Annotated[int, typer.Option(help="Hz of --audio - and mic.")] = 16_000,
+    pace: Annotated[float, typer.Option(help="Seconds of --audio a second; 0: at once.", min=0)] = 1.0,
+    silence_gate: Annotated[
+        bool, typer.Option("--silence-gate/--no-silence-gate", help="No decisions while nobody speaks in --audio.")
+    ] = True,
+    task: Annotated[
+        str | None, typer.Option(help="Task of the model; GET /v1/models lists them. [default: translate; transcribe]", show_default=False)
+    ] = None,
     url: Annotated[str, typer.Option(help="The server.")] = "ws://127.0.0.1:8000",
     api_key: Annotated[
         str | None, typer.Option(help="API key; better $PROACTIVELLM_API_KEY, which no process list shows.", show_default=False)
@@ -151,12 +189,13 @@ def stream(  # noqa: PLR0913, PLR0917 (one a flag)
     rollover: Annotated[
         bool, typer.Option("--rollover", help="Go on past the end of the slot, for hours of text (docs/streams.md).")
     ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where the connection breaks, if the server keeps the session.")] = False,
     rate: Annotated[float, typer.Option(help="Words a second; 0: as fast as they are read.", min=0)] = 4.0,
     decisions: Annotated[bool, typer.Option("--decisions", help="Show every decision and its score; needs --plain.")] = False,
     plain: Annotated[bool, typer.Option("--plain", help="One line an event instead of the live view.")] = False,
 ) -> None:
-    """Stream a text to a server word by word, and show source and target live, with phi under every written word."""
-    flags = {
+    """Stream a text word by word, or sound as it is recorded, and show source and target live, with phi under every written word."""
+    flags: dict[str, Any] = {
         "tier": tier,
         "threshold": threshold,
         "head": head,
@@ -168,23 +207,47 @@ def stream(  # noqa: PLR0913, PLR0917 (one a flag)
         "include_decisions": decisions,
         "rollover": rollover or None,
     }
-    with _opened(file) as text:
-        _show(url, task, flags, text, rate, plain=plain, api_key=api_key)
+    from cli.stream import words  # noqa: PLC0415 (only what the command needs is imported)
+
+    if (file is None) == (audio is None):
+        raise InvalidValueError("expected a text file or --audio, got " + ("neither" if file is None else "both"), param="file")
+    if audio is not None:
+        from cli.stream_audio import open_sound  # noqa: PLC0415
+
+        sound = open_sound(audio, audio_rate)
+        flags["audio"] = sound.options(silence_gate=silence_gate)
+        _show(
+            url,
+            task or "transcribe",
+            flags,
+            lambda session, view: sound.send(session, pace, view.heard),
+            plain=plain,
+            api_key=api_key,
+            resume=resume,
+        )
+        return
+    with _opened(str(file)) as text:
+        _show(url, task or "translate", flags, words(text, rate), plain=plain, api_key=api_key, resume=resume)
 
 
 @app.command()
 def demo(
-    model: Annotated[str, typer.Option(help="Folder, .gguf file or hub name.")] = "checkpoints/smollm2",
+    what: Annotated[str, typer.Argument(help="translate, or answer: a question whose answer comes in mid-passage.")] = "translate",
+    model: Annotated[str | None, typer.Option(help="Folder, .gguf file or hub name; default: the checkpoint for it.")] = None,
     tier: Annotated[str, typer.Option(help="Latency tier: low, medium or high.")] = "medium",
     rate: Annotated[float, typer.Option(help="Words a second.", min=0)] = 4.0,
     plain: Annotated[bool, typer.Option("--plain", help="One line an event instead of the live view.")] = False,
 ) -> None:
-    """Start a server on the default model, and stream a text through it: the model repeats it while it is still arriving."""
+    """Start a server, and stream a text through it: the target is written while the source still arrives."""
     from cli import demo as parts  # noqa: PLC0415 (only what the command needs is imported)
+    from cli.stream import words  # noqa: PLC0415
 
-    print(f"Starting a server on {model} (the first start converts it, which takes some 15 s) …")
-    with parts.serving(model) as url:
-        _show(url, parts.TASK, {"tier": tier, "max_output_tokens": 96}, parts.text(), rate, plain=plain)
+    if what not in parts.DEMOS:
+        raise UnknownNameError("demo", what, parts.DEMOS)
+    shown = parts.DEMOS[what]
+    print(f"Starting a server on {model or shown.model} …")
+    with parts.serving(model or shown.model) as url:
+        _show(url, shown.task, {"tier": tier, **shown.options}, words(shown.text(), rate), plain=plain)
 
 
 app.command()(evaluate)
@@ -225,7 +288,9 @@ def _opened(file: str) -> contextlib.AbstractContextManager[TextIO]:
         raise InvalidValueError(f"expected a text file at {file!r}: {error.strerror}", param="file") from None
 
 
-def _show(url: str, task: str, flags: dict[str, Any], text: TextIO, rate: float, *, plain: bool, api_key: str | None = None) -> None:
+def _show(
+    url: str, task: str, flags: dict[str, Any], send: "Send", *, plain: bool, api_key: str | None = None, resume: bool = False
+) -> None:
     from proactivellm_client import ClientError  # noqa: PLC0415 (serve needs no client)
     from rich.console import Console  # noqa: PLC0415 (only what the command needs is imported)
 
@@ -235,10 +300,10 @@ def _show(url: str, task: str, flags: dict[str, Any], text: TextIO, rate: float,
     console, session = Console(), options(flags)
     try:
         if plain or not console.is_terminal:
-            asyncio.run(stream(url, task, session, text, rate, PlainView(console), api_key=api_key))
+            asyncio.run(stream(url, task, session, send, PlainView(console), api_key=api_key, resume=resume))
             return
         with LiveView(console, " · ".join(str(part) for part in (task, session.get("head"), session.get("tier")) if part)) as view:
-            asyncio.run(stream(url, task, session, text, rate, view, api_key=api_key))
+            asyncio.run(stream(url, task, session, send, view, api_key=api_key, resume=resume))
     except ClientError as error:
         raise ProactiveError(str(error)) from error
 
@@ -248,7 +313,7 @@ def main() -> None:
     try:
         app()
     except ProactiveError as error:
-        print(f"proactivellm: {' '.join(error.message.split())}", file=sys.stderr)  # a library's message in it may have lines
+        print(f"proactivellm: {visible(' '.join(error.message.split()))}", file=sys.stderr)  # it may hold a library's lines, or a server's
         sys.exit(2)
     except UnicodeDecodeError as error:
         print(f"proactivellm: expected text in UTF-8, got {error.reason} at byte {error.start}", file=sys.stderr)

@@ -1,7 +1,7 @@
-"""`proactivellm stream`: sends a file or standard input word by word at a chosen pace, and shows what comes back. Knows the client only."""
+"""`proactivellm stream`: sends a source at a chosen pace, text word by word, and shows what comes back. Knows the client only."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol, TextIO
 
 from proactivellm_client import Done, Event, Session, connect
@@ -17,9 +17,16 @@ class View(Protocol):
         """A piece was sent."""
         ...
 
+    def heard(self, ms: int) -> None:
+        """So much sound was sent by now."""
+        ...
+
     def event(self, event: Event) -> None:
         """An event came."""
         ...
+
+
+Send = Callable[[Session, View], Awaitable[None]]  # all of a source, and its end
 
 
 def options(flags: dict[str, Any]) -> dict[str, Any]:
@@ -34,11 +41,11 @@ def options(flags: dict[str, Any]) -> dict[str, Any]:
 
 
 async def stream(
-    url: str, task: str, session_options: dict[str, Any], text: TextIO, words_per_second: float, view: View, *, api_key: str | None = None
+    url: str, task: str, session_options: dict[str, Any], send: Send, view: View, *, api_key: str | None = None, resume: bool = False
 ) -> Done:
-    """Runs one session to its end. Raises what the client raises."""
-    async with connect(url, api_key=api_key).session(task, **session_options) as session:
-        sender = asyncio.create_task(_send(session, text, words_per_second, view.source))
+    """Runs one session to its end, over several connections if it may `resume`. Raises what the client raises."""
+    async with connect(url, api_key=api_key, resume=resume).session(task, **session_options) as session:
+        sender = asyncio.ensure_future(send(session, view))
         receiver = asyncio.create_task(_receive(session, view.event))
         try:
             await asyncio.wait({sender, receiver}, return_when=asyncio.FIRST_COMPLETED)
@@ -58,14 +65,19 @@ async def _receive(session: Session, show: Callable[[Event], None]) -> None:
         show(event)
 
 
-async def _send(session: Session, text: TextIO, words_per_second: float, sent: Callable[[str], None]) -> None:
+def words(text: TextIO, words_per_second: float) -> Send:
+    """A text, word by word; 0: as fast as it is read."""
     pause = 1 / words_per_second if words_per_second > 0 else 0.0
-    async for line in _lines(text):
-        for piece in pieces(line):
-            sent(piece)
-            await session.send(piece)
-            await asyncio.sleep(pause)
-    await session.end()
+
+    async def send(session: Session, view: View) -> None:
+        async for line in _lines(text):
+            for piece in pieces(line):
+                view.source(piece)
+                await session.send(piece)
+                await asyncio.sleep(pause)
+        await session.end()
+
+    return send
 
 
 async def _lines(text: TextIO) -> AsyncIterator[str]:

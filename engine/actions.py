@@ -23,6 +23,13 @@ class Append:
 
 
 @dataclass(frozen=True)
+class AppendAudio:
+    """The next samples of a source that is heard, cut anywhere between two of them; their format is the session's."""
+
+    pcm: bytes
+
+
+@dataclass(frozen=True)
 class End:
     """The source is complete."""
 
@@ -34,7 +41,7 @@ class Update:
     threshold: float
 
 
-Message = Append | End | Update
+Message = Append | AppendAudio | End | Update
 
 # ---- out
 
@@ -76,6 +83,16 @@ class Updated:
 
     threshold: float
     from_index: int
+    stride: int = 1
+
+
+@dataclass(frozen=True)
+class Restrided:
+    """The stride was changed by the server, unasked: decisions come at every `stride`-th unit only."""
+
+    threshold: float
+    from_index: int
+    stride: int
 
 
 @dataclass(frozen=True)
@@ -108,4 +125,4 @@ class Done:
     ail: float | None
 
 
-Event = Write | Read | Decision | Updated | Failure | Done
+Event = Write | Read | Decision | Updated | Restrided | Failure | Done

@@ -11,6 +11,8 @@ from backbones.loading import Checkpoint
 from backbones.slots import KVSlots
 from engine import rollover
 from engine.actions import Event, Verdict
+from engine.audio_session import AudioSession
+from engine.hearing import hear
 from engine.request import NO_LIMIT, Request, Settings, resolve
 from engine.runner import Probe, Runner, remember
 from engine.scheduler import Scheduler, Turn
@@ -58,6 +60,9 @@ class Engine:
             raise CheckpointError(f"expected an offset below {backbone.max_positions} positions, got {backbone.offset}", param="offset")
         slot_bytes = length * backbone.shape.bytes_per_row()
         count = KVSlots.count_within(backbone.shape, config.kv_memory, length)
+        if checkpoint.encoder is not None:  # each slot may hear, and then has an encoder's keys and values too
+            slot_bytes += checkpoint.encoder.state_bytes
+            count = min(count, config.kv_memory // slot_bytes)
         if count < 1:
             raise InvalidValueError(
                 f"expected kv_memory to hold at least one slot of {length} tokens ({slot_bytes:,} bytes); got {config.kv_memory:,}",
@@ -105,7 +110,11 @@ class Engine:
     @property
     def busy(self) -> bool:
         """True if a tick would do something."""
-        return any(s.pending or s.wants_probe for s in self._sessions)
+        return any(s.pending or s.wants_probe for s in self._sessions) or any(s.unheard for s in self._listeners)
+
+    @property
+    def _listeners(self) -> list[AudioSession]:
+        return [session for session in self._sessions if isinstance(session, AudioSession)]
 
     def open(self, request: Request) -> Session:
         """Starts a session. Raises NoCapacityError, PromptTooLongError, or what `resolve` raises; no slot is held then."""
@@ -113,7 +122,7 @@ class Engine:
         target = self._target_capacity(settings)
         region = self.runner.slots.acquire(target)
         try:
-            session = Session(self.checkpoint, settings, region)
+            session = (Session if settings.audio is None else AudioSession)(self.checkpoint, settings, region)
         except BaseException:
             self.runner.slots.release(region)
             raise
@@ -136,6 +145,8 @@ class Engine:
 
     def step(self) -> list[tuple[Session, Event]]:
         """One tick. Returns what happened, in order within each session; sessions that are done have given their slots back."""
+        if (encoder := self.checkpoint.encoder) is not None:
+            hear(encoder, self._listeners)
         turns = self.scheduler.schedule(self._sessions)
         probes = self.runner.forward(turns)
         self.runner.score(probes)

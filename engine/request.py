@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import heads
+from backbones.audio_pcm import AudioFormat
 from backbones.loading import Checkpoint
 from engine.controller import Rules
 from errors import InvalidValueError, UnknownNameError
@@ -26,7 +27,11 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Request:
-    """A session as it is asked for. None leaves the choice to the checkpoint's task. `rollover`: it may outlast its slot."""
+    """A session as it is asked for. None leaves the choice to the checkpoint's task. `rollover`: it may outlast its slot.
+
+    audio: the format of a source that is heard; None: it is text. silence_gate: no decisions where nobody speaks (engine/silence.py)
+    max_lag: in units: words, or ms of audio; allow_stride: under load the server may decide at fewer units
+    """
 
     task: str
     inputs: Mapping[str, str] = field(default_factory=dict)
@@ -41,6 +46,9 @@ class Request:
     sampling: Sampling = Sampling()
     decisions: bool = False
     rollover: bool = False
+    audio: AudioFormat | None = None
+    silence_gate: bool = False
+    allow_stride: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,9 @@ class Settings:
     sampling: Sampling
     decisions: bool
     rollover: bool = False
+    audio: AudioFormat | None = None
+    silence_gate: bool = False
+    allow_stride: bool = False
 
 
 def resolve(checkpoint: Checkpoint, request: Request) -> Settings:
@@ -66,6 +77,8 @@ def resolve(checkpoint: Checkpoint, request: Request) -> Settings:
     if request.task not in tasks:
         raise UnknownNameError("task", request.task, tasks)
     task = tasks[request.task]
+    if request.audio is not None:
+        _check_audio(checkpoint, request)
     if request.rollover and not task.may_roll_over:
         those = ", ".join(sorted(name for name, other in tasks.items() if other.may_roll_over)) or "none here"
         raise InvalidValueError(
@@ -93,7 +106,17 @@ def resolve(checkpoint: Checkpoint, request: Request) -> Settings:
         sampling=request.sampling,
         decisions=request.decisions,
         rollover=request.rollover,
+        audio=request.audio,
+        silence_gate=request.silence_gate,
+        allow_stride=request.allow_stride,
     )
+
+
+def _check_audio(checkpoint: Checkpoint, request: Request) -> None:
+    if checkpoint.encoder is None:
+        raise InvalidValueError(f"expected modality text: {checkpoint.name!r} reads text only; got audio", param="modality")
+    if request.rollover:
+        raise InvalidValueError("expected no rollover beside audio: a session that hears ends with its slot", param="rollover")
 
 
 def threshold(checkpoint: Checkpoint, settings: Settings, *, tier: str | None, value: float | None) -> float:

@@ -12,23 +12,27 @@ from backbones.slots import Region
 from backbones.source_codec import SourceUnits
 from backbones.template import Frame
 
+NO_ID = 0  # of an audio token: its embedding goes to the model in place of this id's
+
 
 class Rows:
     """The rows of one region.
 
     source: ids of the source group (prefix, stream, source end); target: of the target group (header, target). The last one of the
     target is the probe's token; the others are in the slot, or are `pending` like the source that is not
+    prefix, header: tokens before the stream and before the target
     stream: tokens of the stream among the source; carried_units: its first units, which the slot began with
     """
 
     def __init__(self, region: Region, frame: Frame, prefix: Sequence[int]) -> None:
         self.region, self._frame = region, frame
-        self.prefix = len(prefix)
+        self.prefix, self.header = len(prefix), len(frame.header)
         self.source = list(prefix)
         self.target = list(frame.header)
         self.stream = 0
         self._unit = torch.zeros(region.source_capacity, dtype=torch.long)  # [rows] unit of each source row
         self._fed = 0
+        self._heard: list[torch.Tensor] = []  # embeddings of audio tokens that are not in the slot
         self._header_done = len(self.target) == 1
         self.carried_units = 0
         self._carried_visible: int | None = None  # source rows that carried target tokens see, once all of them came
@@ -48,6 +52,14 @@ class Rows:
             self._carried_visible = self.prefix + int(carried.sum())
         return True
 
+    def extend_heard(self, embeddings: torch.Tensor) -> bool:
+        """Adds audio tokens [m, hidden] to the stream, each a unit of its own; False as for `extend`."""
+        first, count = self.stream, len(embeddings)
+        if not self.extend(SourceUnits((NO_ID,) * count, tuple(range(first, first + count)), first + count)):
+            return False
+        self._heard.append(embeddings)
+        return True
+
     def end_source(self) -> None:
         """Adds the source end, for which `extend` kept room."""
         self.source.extend(self._frame.source_end)
@@ -57,17 +69,16 @@ class Rows:
 
         They see the first `units` units of the stream that comes, and are forwarded once those are there.
         """
-        header = len(self._frame.header)
         del self.source[self.prefix :]
-        self.target[header:] = carried
+        self.target[self.header :] = carried
         self.stream, self._fed = 0, self.prefix
         self.carried_units, self._carried_visible = units, None
-        self._due = range(header - 1, header - 1 + len(carried))
+        self._due = range(self.header - 1, self.header - 1 + len(carried))
 
     @property
     def written(self) -> int:
         """Tokens of the target."""
-        return len(self.target) - len(self._frame.header)
+        return len(self.target) - self.header
 
     @property
     def left(self) -> int:
@@ -88,8 +99,7 @@ class Rows:
         """The next `count` pending tokens, and the header's first rows when the prompt becomes complete with them."""
         runs: list[SourceRun | TargetRun] = []
         if source := min(count, len(self.source) - self._fed):
-            runs.append(SourceRun(self.region, self._fed, self.source[self._fed : self._fed + source]))
-            self._fed += source
+            runs.append(self._source_run(source))
         if carried := self._due[: count - source]:
             assert self._carried_visible is not None
             runs.append(TargetRun(self.region, carried.start, self.target[carried.start : carried.stop], self._carried_visible))
@@ -99,6 +109,18 @@ class Rows:
         # Header rows before the last see the prompt only, whatever of the stream came with them.
         self._header_done = True
         return runs, [TargetRow(self.region, i, token, visible=self.prefix) for i, token in enumerate(self.target[:-1])]
+
+    def _source_run(self, count: int) -> SourceRun:
+        start, ids = self._fed, self.source[self._fed : self._fed + count]
+        self._fed += count
+        # The stream lies between the prompt and the source end: what of it is fed, is fed in order.
+        before = max(self.prefix - start, 0)
+        if not self._heard or count <= before:
+            return SourceRun(self.region, start, ids)
+        heard = torch.cat(self._heard)
+        taken = min(len(heard), count - before)
+        self._heard = [heard[taken:]] if taken < len(heard) else []
+        return SourceRun(self.region, start, ids, heard[:taken], before)
 
     def probe(self, units: int | None) -> TargetRow:
         """The newest target token, which asks what comes next. `units`: how many are visible, where its attention to them is wanted."""

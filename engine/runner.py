@@ -118,6 +118,7 @@ def signals(probes: Sequence[Probe], vocab_size: int) -> Signals:
         entropy=torch.tensor([p.entropy for p in probes]) if "entropy" in needs else None,
         attention=_padded([p.attention for p in probes], int(phi.max())) if "attention" in needs else None,
         history=_padded([s.history for s in sessions], int(phi.max())) if "history" in needs else None,
+        steps=torch.tensor([s.steps for s in sessions]),
     )
 
 

@@ -4,6 +4,7 @@ What it emits is a function of its messages only. Knows nothing of other session
 """
 
 from collections import deque
+from typing import ClassVar
 
 import torch
 
@@ -13,12 +14,12 @@ from backbones.slots import Region
 from backbones.source_codec import SourceUnits, count_units
 from backbones.target_codec import TargetDecoder, backend
 from engine import rollover
-from engine.actions import Append, Decision, Done, End, Event, Failure, Message, Read, Reason, Update, Updated, Usage, Write
+from engine.actions import Append, Decision, End, Message, Reason, Restrided, Update
 from engine.controller import Candidate, Controller, Phase
 from engine.request import Settings
 from engine.rows import Rows
 from engine.target_text import TargetText
-from engine.trajectory import ail, rco
+from engine.telling import Telling
 from errors import BadStateError, ProactiveError
 
 
@@ -26,13 +27,17 @@ class Session:
     """The state of one stream, between its slot and its client.
 
     seams: phi at each use of the slot again, in a session that may outlast it
+    takes: the message that holds its source
     """
+
+    takes: ClassVar[type[Message]] = Append
+    decision_units = 1  # units between two decision points
 
     def __init__(self, checkpoint: Checkpoint, settings: Settings, region: Region) -> None:
         self.settings, self.region = settings, region
+        self.stride = 1
         self.controller = Controller(settings.rules, settings.threshold)
         self.rows = Rows(region, checkpoint.frame, settings.prefix)
-        self.events: list[Event] = []
         self.seams: list[int] = []
         self.served = -1  # the scheduler's
         self.history = torch.zeros(0)  # [U] attention summed over committed tokens, for heads that need it
@@ -42,6 +47,8 @@ class Session:
         self._tokenizer = backend(checkpoint.tokenizer)
         self._stream = checkpoint.codec.stream()
         self._text = TargetText(TargetDecoder(checkpoint.tokenizer), settings.stop)
+        self._told = Telling(self.controller, self.rows, self._text)
+        self.events = self._told.events
         self._inbox: deque[Message] = deque()
         self._speech = rollover.Speech() if settings.rollover else None
         self._rest: tuple[str, bool] | None = (
@@ -49,21 +56,28 @@ class Session:
         )
         self._released = 0  # units of the stream in the slot
         self._units_before = self._words_before = 0  # of source and target, before those in the slot
-        self._source_tokens = 0
         self._sent_end = False
-        self._over = False
-        self._n = 0
-        self._probes = 0
 
     # ---- messages
 
     def send(self, message: Message) -> None:
-        """Queues a message. Raises BadStateError for source after the source end."""
+        """Queues a message. Raises BadStateError for source after the source end, and for source of another modality."""
+        if not isinstance(message, self.takes | End | Update):
+            raise BadStateError(f"expected {self.takes.__name__} as source, got {type(message).__name__}")
         if self._sent_end and not isinstance(message, Update):
             raise BadStateError("expected no source after the source end")
         self._sent_end = self._sent_end or isinstance(message, End)
         self._inbox.append(message)
         self._advance()
+
+    def set_stride(self, stride: int) -> None:
+        """A decision at every `stride`-th decision point only, from the next source on. For sessions that allow it: it comes by load."""
+        if self.done or stride == self.stride:
+            return
+        self.stride = stride
+        # Half of one less than so many: points of audio are not of equal length to the millisecond.
+        self.controller.stride = (stride - 1) * self.decision_units + (self.decision_units + 1) // 2
+        self.events.append(Restrided(self.controller.threshold, len(self.controller.trajectory), stride))
 
     def cancel(self) -> None:
         """Ends the session now, whatever is queued."""
@@ -72,7 +86,7 @@ class Session:
     def fail(self, error: ProactiveError) -> None:
         """Ends the session with an error."""
         if not self.done:
-            self.events.append(Failure(error, self._n))
+            self._told.failed(error)
             self._finish("error")
 
     @property
@@ -93,7 +107,7 @@ class Session:
                 if isinstance(message, Update):
                     self._update(message)
                     continue
-                self._n += 1
+                self._told.n += 1
                 self._rest = (message.text, False) if isinstance(message, Append) else ("", True)
             (text, ends), self._rest = self._rest, None
             try:
@@ -103,20 +117,22 @@ class Session:
 
     def _update(self, update: Update) -> None:
         self.controller.threshold = update.threshold
-        self.events.append(Updated(update.threshold, len(self.controller.trajectory)))
+        self._told.updated(self.stride)
 
     def _take(self, text: str, *, ends: bool) -> None:
         """Source: `text`, and the source's end behind it if it `ends`."""
-        while text:
-            piece, sentence_ended = self._next_piece(text)
-            text, held = text[len(piece) :], self._held
+        at = 0
+        while at < len(text):
+            piece, sentence_ended = self._next_piece(text, at)
+            at += len(piece)
+            held = self._held
             if not self._extend(self._stream.append(piece)):
-                return self._overflow(held + piece + text, ends=ends)
-            if self._speech is not None and rollover.is_due(self._fill(), sentence_ended=sentence_ended):
-                return self._seam(text, ends=ends, sentence_ended=sentence_ended)
+                return self._overflow(held + piece + text[at:], ends=ends)
+            if self._speech is not None and (self._holds_much or rollover.is_due(self._fill(), sentence_ended=sentence_ended)):
+                return self._seam(text[at:], ends=ends, sentence_ended=sentence_ended)
         if not ends:
             if not self.controller.release(self._fresh()):
-                self.events.append(Read(self.controller.phi, self._n))
+                self._answer()
             return None
         held = self._held
         if not self._extend(self._stream.finish()):
@@ -130,7 +146,7 @@ class Session:
             return False
         self._released = released.released
         counted = self.seams[-1] if self.seams else 0  # what is carried over a seam was counted before it
-        self._source_tokens += sum(self._units_before + unit >= counted for unit in released.units)
+        self._told.source_tokens += sum(self._units_before + unit >= counted for unit in released.units)
         return True
 
     def _overflow(self, rest: str, *, ends: bool) -> None:
@@ -146,10 +162,10 @@ class Session:
 
     # ---- seams (engine/rollover.py)
 
-    def _next_piece(self, text: str) -> tuple[str, bool]:
+    def _next_piece(self, text: str, at: int) -> tuple[str, bool]:
         if self._speech is None:
             return text, False
-        return self._speech.take(text, int(rollover.FULL * self.rows.room[0]) - self.rows.stream)
+        return self._speech.take(text, at, int(rollover.FULL * self.rows.room[0]) - self.rows.stream)
 
     def _fill(self) -> float:
         return rollover.fill((self.rows.stream, self.rows.written), self.rows.room)
@@ -159,13 +175,21 @@ class Session:
         """Text whose tokens were not released; only asked where it may have to go over a seam."""
         return self._stream.held if self._speech is not None else ""
 
+    @property
+    def _holds_much(self) -> bool:
+        return self._speech is not None and len(self._held) > rollover.longest(self.rows.room[0])
+
     def _seam(self, rest: str, *, ends: bool, sentence_ended: bool) -> None:
         """A seam before `rest`; behind a sentence if that is released to its last character."""
         held = self._held
-        if sentence_ended and self._extend(self._stream.finish()):
+        if not (sentence_ended or self._holds_much):
+            self._cut(held + rest, ends=ends)
+        elif not self._extend(self._stream.finish()):
+            self._overflow(held + rest, ends=ends)
+        elif sentence_ended:
             self._close(rest, ends=ends)
         else:
-            self._cut(held + rest, ends=ends)
+            self._cut(rest, ends=ends)
 
     def _cut(self, rest: str, *, ends: bool) -> None:
         """A seam between two words: no sentence is carried."""
@@ -218,13 +242,18 @@ class Session:
 
     def probe(self, *, attention: bool) -> TargetRow:
         """The newest target token, which asks what comes next. Its row is only kept if the next decision is WRITE."""
-        self._probes += 1
+        self._told.probes += 1
         return self.rows.probe(self.visible if attention else None)
 
     @property
     def visible(self) -> int:
         """Units visible in the slot: phi, less what lies before the last seam. What heads see."""
         return self.controller.phi - self._units_before
+
+    @property
+    def steps(self) -> int:
+        """What wait-k counts of the source: its words."""
+        return self.visible
 
     def candidate(self, token: int) -> Candidate:
         """What the controller needs to know of a token."""
@@ -245,7 +274,7 @@ class Session:
     def decide(self, score: float | None, token: int) -> bool:
         """READ or WRITE `token`; commits and emits. True if a content token was written, and the slot holds its row."""
         candidate = self.candidate(token)
-        index, phi, n = len(self.controller.trajectory), self.controller.phi, self._n
+        index, phi, n = len(self.controller.trajectory), self.controller.phi, self._told.n
         at_seam = self.controller.closing is not None
         action, asked = self.controller.decide(score, candidate)
         if self.settings.decisions:
@@ -258,11 +287,15 @@ class Session:
         elif self.controller.reason is not None:
             self._finish(self.controller.reason)
         elif self.controller.phase is Phase.READING:
-            self._roll_over() if at_seam else self.events.append(Read(phi, n))
+            self._roll_over() if at_seam else self._answer()
             self._advance()
         elif self._speech is not None and not at_seam:
             self._bound()
         return wrote and not (at_seam and self.controller.closing is None)
+
+    def _answer(self) -> None:
+        """The message that is being answered is dealt with."""
+        self._told.read()
 
     def _bound(self) -> None:
         """A target that outgrows its rows is a seam too, and at the source end, where there is none, its end."""
@@ -273,42 +306,7 @@ class Session:
 
     def _commit(self, token: int) -> None:
         self.rows.target.append(token)
-        self._emit(self._text.push(token))
-
-    def _emit(self, text: str) -> None:
-        if text:
-            count = self._text.take_count()
-            written = len(self.controller.trajectory)
-            self.events.append(Write(text, written - count, count, self.controller.trajectory[-1], self._n))
+        self._told.write(self._text.push(token))
 
     def _finish(self, reason: Reason) -> None:
-        if self._over:
-            return
-        self._over = True
-        self.controller.finish(reason)
-        self._emit(self._text.flush())
-        control = self.controller
-        if control.source_ended:
-            # Told here, so that it does not show when they came. Only updates may wait behind the source end.
-            for message in self._inbox:
-                if isinstance(message, Update):
-                    self._update(message)
-        source_units = control.phi if control.source_ended else 0
-        self.events.append(
-            Done(
-                text=self._text.sent,
-                reason=reason,
-                usage=self._usage(),
-                rco=rco(control.trajectory, source_units),
-                ail=ail(control.trajectory, source_units),
-            )
-        )
-
-    def _usage(self) -> Usage:
-        return Usage(
-            prompt_tokens=self.rows.prefix + len(self._frame.header),
-            source_tokens=self._source_tokens,
-            source_units=self.controller.phi,
-            target_tokens=len(self.controller.trajectory),
-            probes=self._probes,
-        )
+        self._told.finish(reason, [message for message in self._inbox if isinstance(message, Update)], self.stride)

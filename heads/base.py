@@ -19,7 +19,7 @@ MAX_COUNT = 10**9  # of a parameter that counts words: signals are int64, and a 
 class Signals:
     """What B probes show. A tensor that no head in the tick needs is None. All is of what the slot holds: since the last seam.
 
-    phi:       [B]     source units visible to the probe
+    phi:       [B]     source units visible to the probe: words, or audio tokens of 40 ms
     written:   [B]     target words begun before the word that the candidate token belongs to
     entropy:   [B]     Shannon entropy of the next-token distribution, nats, float32, temperature 1
     index:     [B]     target tokens written before the candidate token
@@ -27,6 +27,7 @@ class Signals:
     attention: [B, U]  attention of the probe to each source unit, mean over the checkpoint's (layer, head) pairs; columns from
                        phi on are zero; prompt and first-token sink are not in it, so a row sums to less than 1
     history:   [B, U]  the same, summed over the `index` target tokens written so far
+    steps:     [B]     of a source that is heard, its decision points so far; None for text
     """
 
     phi: torch.Tensor
@@ -36,6 +37,12 @@ class Signals:
     entropy: torch.Tensor | None = None
     attention: torch.Tensor | None = None
     history: torch.Tensor | None = None
+    steps: torch.Tensor | None = None
+
+    @property
+    def read(self) -> torch.Tensor:
+        """[B]: what baselines count of the source: its words, or decision points (`decision_ms` each) where it is heard."""
+        return self.phi if self.steps is None else self.steps
 
 
 class DecisionHead(Protocol):

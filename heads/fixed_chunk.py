@@ -11,7 +11,10 @@ from heads.base import MAX_COUNT, Need, Signals
 
 @dataclass(frozen=True)
 class FixedChunk:
-    """score = words that may be written by now (r for every n read) - words written; the default threshold 1 writes all of them."""
+    """score = words that may be written by now (r for every n read) - words written; the default threshold 1 writes all of them.
+
+    Of audio, n counts decision points.
+    """
 
     needs: ClassVar[frozenset[Need]] = frozenset()
     default_threshold: ClassVar[float] = 1.0
@@ -21,4 +24,4 @@ class FixedChunk:
 
     def score(self, signals: Signals) -> torch.Tensor:
         """[B]."""
-        return (signals.phi // self.n * self.r - signals.written).float()
+        return (signals.read // self.n * self.r - signals.written).float()

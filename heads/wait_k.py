@@ -10,11 +10,11 @@ from heads.base import Need, Signals
 
 @dataclass(frozen=True)
 class WaitK:
-    """score = words read - words written; the threshold is k."""
+    """score = words read - words written; the threshold is k. Of audio, decision points take the place of the words read."""
 
     needs: ClassVar[frozenset[Need]] = frozenset()
     default_threshold: ClassVar[float] = 3.0
 
     def score(self, signals: Signals) -> torch.Tensor:
         """[B]; the tokens of a begun word score as its first token did."""
-        return (signals.phi - signals.written).float()
+        return (signals.read - signals.written).float()

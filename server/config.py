@@ -17,7 +17,7 @@ from errors import InvalidValueError
 from server.logs import LogFormat
 from server.wire import SessionStart
 
-DEFAULT_MODEL = "checkpoints/smollm2"
+DEFAULT_MODEL = "checkpoints/translate-en-de"
 _UNITS = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
 
 
@@ -45,6 +45,13 @@ def _origins(value: list[str]) -> list[str]:
         if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/\s]+", origin):
             raise ValueError(f"expected origins as browsers send them, such as https://app.example.org, or *; got {origin[:80]!r}")
     return value
+
+
+def _hosts(value: list[str]) -> list[str]:
+    for host in value:
+        if host != "*" and not re.fullmatch(r"[A-Za-z0-9._-]+", host):
+            raise ValueError(f"expected names of hosts without scheme and port, such as models.example.org, or *; got {host[:80]!r}")
+    return [host.lower() for host in value]
 
 
 def _start(value: object) -> object:
@@ -81,6 +88,9 @@ class ServerConfig(BaseSettings):
     allow_origin: Annotated[list[str], NoDecode, BeforeValidator(_models), AfterValidator(_origins)] = Field(
         default=[], description="origins of pages that may connect, beside the server's own"
     )
+    allowed_hosts: Annotated[list[str], NoDecode, BeforeValidator(_models), AfterValidator(_hosts)] = Field(
+        default=[], description="names by which a server without keys may be called, beside addresses, localhost and `host`; * for any"
+    )
     ssl_keyfile: FilePath | None = None
     ssl_certfile: FilePath | None = None
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
@@ -99,7 +109,17 @@ class ServerConfig(BaseSettings):
     idle_seconds: float = Field(default=300.0, gt=0, description="a connection that sends nothing for so long is closed")
     session_seconds: float = Field(default=3600.0, gt=0, description="a session that runs for longer is closed")
     max_source_bytes: int = Field(default=1 << 20, ge=1, description="source of one session, in bytes of UTF-8")
+    max_audio_seconds: float = Field(default=3600.0, gt=0, description="audio of one session")
+    max_file_bytes: Annotated[int, BeforeValidator(parse_bytes)] = Field(
+        default=32 << 20, ge=1024, description="largest file of /v1/transcribe; it must arrive within request_seconds"
+    )
     max_connections: int = Field(default=1024, ge=1, description="websockets of the server")
+    max_requests: int = Field(
+        default=1024,
+        ge=1,
+        description="connections that are no open websocket: requests, handshakes, closes; beyond it the oldest is dropped",
+    )
+    request_seconds: float = Field(default=10.0, gt=0, description="a connection that has not sent a whole request by then is dropped")
     max_sessions: int | None = Field(default=None, ge=1, description="sessions of the server; default: as many as there are slots")
     max_frames_per_second: float | None = Field(default=None, gt=0, description="of all connections together")
     max_bytes_per_second: float | None = Field(default=None, gt=0, description="of all connections together")
@@ -107,6 +127,22 @@ class ServerConfig(BaseSettings):
     key_max_frames_per_second: float | None = Field(default=1000.0, gt=0, description="of all connections of one key")
     key_max_bytes_per_second: float | None = Field(default=float(8 << 20), gt=0, description="of all connections of one key")
     burst_seconds: float = Field(default=10.0, ge=0, description="so many seconds' worth of frames and bytes may come at once")
+    resume_seconds: float = Field(
+        default=0.0, ge=0, description="a session whose connection broke waits so long to be resumed; 0: not at all"
+    )
+    resume_buffer: Annotated[int, BeforeValidator(parse_bytes)] = Field(
+        default=512 << 10, ge=1 << 10, description="bytes of a connection's newest events that are kept to be sent again"
+    )
+    max_parked: int = Field(default=256, ge=1, description="connections that broke and may be resumed, of the server")
+    key_max_parked: int = Field(default=32, ge=1, description="connections that broke and may be resumed, of one key")
+    grace_seconds: float = Field(default=25.0, ge=0, description="at a SIGTERM running sessions may go on for so long")
+    max_restarts: int = Field(default=3, ge=0, description="a device's thread that fails is begun again so often in ten minutes; then exit")
+    watchdog_seconds: float = Field(
+        default=30.0, ge=0, description="work that the device's thread is at for longer is a stall; 0: no watchdog"
+    )
+    shed: bool = Field(default=False, description="under load, sessions that allow it get a wider stride")
+    overload_queue_seconds: float = Field(default=10.0, ge=0, description="overload: the oldest source message waits longer; 0: never")
+    overload_tick_seconds: float = Field(default=5.0, ge=0, description="overload: the slowest tick takes longer; 0: never")
     canary_seconds: float = Field(default=2.0, gt=0, description="an idle model is tried that often; /readyz allows five times that")
     log_content: bool = Field(default=False, description="log what is streamed, source and target")
     log_level: Literal["debug", "info", "warning", "error"] = "info"

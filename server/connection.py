@@ -10,27 +10,40 @@ import structlog
 from fastapi import WebSocket
 from pydantic import ValidationError
 
-from engine.actions import Append, Done, End, Failure, Read, Updated
+from backbones.audio_pcm import AudioFormat
+from engine.actions import Append, AppendAudio, Done, End, Failure, Read, Updated
 from errors import BadStateError, ProactiveError
 from server import wire
 from server.config import ServerConfig
-from server.duplex import Build, Duplex, FatalError
+from server.duplex import Build, FatalError
 from server.events import to_error, to_request, to_wire
 from server.metrics import Metrics
+from server.resumable import Resumable
+from server.resume import ResumeError, Resumes
 from server.worker import Crashed, Handle, Opened, Outcome, Refused, Worker
 
 log = structlog.get_logger()
 
 
-class Connection(Duplex):
+class Connection(Resumable):
     """States: no session, starting (asked of the worker), running, ended (the last session is done)."""
 
-    def __init__(self, socket: WebSocket, worker: Worker, config: ServerConfig, metrics: Metrics) -> None:
-        super().__init__(socket, config, metrics)
+    def __init__(self, socket: WebSocket, worker: Worker, config: ServerConfig, metrics: Metrics, resumes: Resumes) -> None:
+        super().__init__(socket, config, metrics, resumes)
         self._worker = worker
+        self._n = 0  # source messages of a session that is done
         self._handle: Handle | None = None
         self._started = False  # a session was ever asked for
         self._source_ended = False
+        self._sound: AudioFormat | None = None  # of the last session, if it hears
+
+    def going_away(self, seconds: float) -> None:
+        """Tells the client."""
+        self._put(lambda seq: wire.GoingAway(seq=seq, seconds=seconds))
+
+    def _resumed(self, seq: int) -> wire.SessionResumed:
+        n = self._n if self._handle is None else self._handle.n
+        return wire.SessionResumed(seq=seq, n=n, frames=self._frames)
 
     def _error(self, error: ProactiveError, *, fatal: bool) -> Build:
         return lambda seq: to_error(error, seq, fatal=fatal)
@@ -49,7 +62,7 @@ class Connection(Duplex):
             return
         try:
             self._handle_message(message)
-        except BadStateError as bad:
+        except (BadStateError, ResumeError) as bad:
             self._put_error(bad)
 
     def _handle_message(self, message: wire.ClientMessage) -> None:
@@ -67,10 +80,27 @@ class Connection(Duplex):
                 self._forward(lambda handle: self._worker.send(handle, End()))
             case wire.SessionUpdate():
                 self._forward(lambda handle: self._worker.update(handle, message.tier, message.threshold))
+            case wire.SessionResume():
+                self._resume(message.resume_token, message.last_seq)
             case wire.SessionCancel():
                 self._forward(self._worker.cancel)
 
+    def _receive_binary(self, data: bytes) -> None:
+        try:
+            self._check_open()
+            self._forward(lambda handle: self._append_audio(handle, data))
+        except BadStateError as bad:
+            self._put_error(bad)
+
+    def _append_audio(self, handle: Handle, pcm: bytes) -> None:
+        if self._sound is None:
+            raise FatalError("bad_message", "expected source.append, as the session's modality is text; got a binary frame")
+        self._quota.audio(len(pcm) / self._sound.frame_bytes / self._sound.rate)
+        self._worker.send(handle, AppendAudio(pcm))
+
     def _append(self, handle: Handle, text: str) -> None:
+        if self._sound is not None:
+            raise FatalError("bad_message", "expected binary frames, as the session's modality is audio; got source.append")
         self._quota.source(len(text.encode()))
         if self._config.log_content:
             log.info("session.source", session=self._session_id, text=text)
@@ -79,17 +109,17 @@ class Connection(Duplex):
     def _start(self, start: wire.SessionStart) -> None:
         if self._handle is not None:
             raise BadStateError("expected session.start only before a session or after its done, got one in mid-session")
-        if self._worker.failed is not None:
-            raise FatalError("worker_failed", "the server's device thread stopped; start the session again")
-        if self._worker.loading:
-            raise FatalError("not_ready", "expected the models to be loaded, they still are being loaded; try again in a few seconds")
+        self._worker.check_admits()
         self._quota.begin_session(self.fail)
+        self._forget_token()
         self._started, self._source_ended, self._owes = True, False, 1
         self._session_id = uuid.uuid4().hex
         handle = Handle(lambda outcome: self._on_outcome(handle, outcome), self._session_id)
         self._handle = handle
         self._room.clear()  # what stands behind a start must not depend on how soon that is answered
-        self._worker.open(handle, start.model, to_request(start))
+        request = to_request(start)
+        self._sound = request.audio
+        self._worker.open(handle, start.model, request)
 
     def _check_open(self) -> None:
         if self._handle is not None and self._source_ended:
@@ -120,12 +150,13 @@ class Connection(Duplex):
                 self._answered()
             self._put_error(outcome.error)
         elif isinstance(outcome, Crashed):
-            self.fail(FatalError("worker_failed", outcome.error.message))
+            self.fail(outcome.error)
         elif isinstance(outcome, Opened):
             self._answered()
             chosen = {"model": outcome.model, "head": outcome.head, "threshold": outcome.threshold}
             log.info("session.started", session=self._session_id, key=self._quota.key, **chosen)
-            self._put(lambda seq: self._opened(outcome, seq))
+            token = self._issue_token()
+            self._put(lambda seq: self._opened(outcome, token, seq))
         else:
             if isinstance(outcome, Read | Updated):
                 self._answered()
@@ -139,28 +170,32 @@ class Connection(Duplex):
                 self._end_session()
             self._put(lambda seq: to_wire(outcome, seq))
 
-    def _opened(self, opened: Opened, seq: int) -> wire.SessionStarted:
+    def _opened(self, opened: Opened, token: str | None, seq: int) -> wire.SessionStarted:
         return wire.SessionStarted(
             seq=seq,
             session_id=self._session_id,
-            resume_token=None,
+            resume_token=token,
             model=opened.model,
             head=opened.head,
             threshold=opened.threshold,
-            unit="word",
+            unit="word" if self._sound is None else "ms",
             limits=wire.Limits(
                 max_source_tokens=opened.source_capacity,
+                max_source_seconds=None if self._sound is None else self._quota.max_audio_seconds,
                 max_output_tokens=opened.max_output_tokens,
                 max_message_bytes=self._config.max_message_bytes,
             ),
         )
 
     def _end_session(self) -> None:
+        if self._handle is not None:
+            self._n = self._handle.n
         self._handle = None
         self._quota.end_session()
         self._owe_only(0)
 
     def _drop_session(self) -> None:
+        self._forget_token()
         if self._handle is not None:
             self._worker.close(self._handle)
             self._handle = None

@@ -40,6 +40,9 @@ class Duplex(ABC):
         self._events: asyncio.Queue[Build | None] = asyncio.Queue(config.max_queued_events)
         self._quota: Quota = socket.state.quota  # the gate put it there
         self._seq = 0
+        self._frames = 0  # that came
+        self._leaves = False  # another takes the socket over
+        self._again: list[str] = []  # frames that go out before any event
         self._fatal: asyncio.Future[ProactiveError] = asyncio.get_running_loop().create_future()
         self._session_id = ""
         self._owes = 0
@@ -50,19 +53,25 @@ class Duplex(ABC):
         self._drained.set()
 
     async def serve(self) -> None:
-        """Runs until the client leaves or a fatal error; the session's slot is freed on every path."""
+        """Runs until the client leaves or a fatal error; on every path the session's slot is freed, or kept for who comes back."""
         reader = asyncio.create_task(self._read())
         writer = asyncio.create_task(self._write())
+        kept, fatal = False, self._fatal
         try:
-            ends: set[asyncio.Future[Any]] = {reader, writer, self._fatal}
+            ends: set[asyncio.Future[Any]] = {reader, writer, fatal}
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            code = None if fatal.done() else await _close_code(reader)
+            kept = self._keep(fatal.result() if fatal.done() else None, code)
         finally:
-            self._drop_session()
-            self._quota.end_session()
+            if kept:
+                self._fatal = asyncio.get_running_loop().create_future()  # what happens from here on is told on the next socket
+            else:
+                self._drop_session()
+                self._quota.end_session()
             reader.cancel()
         try:
-            if self._fatal.done():
-                await self._close(self._fatal.result(), writer)
+            if fatal.done():
+                await self._close(fatal.result(), writer)
         finally:
             writer.cancel()
             for task in (reader, writer):
@@ -74,11 +83,22 @@ class Duplex(ABC):
         if not self._fatal.done():
             self._fatal.set_result(error)
 
+    def going_away(self, seconds: float) -> None:  # noqa: B027 (not every protocol has one)
+        """The server stops in so many seconds at the latest; for a protocol that has a word for it."""
+
+    def _keep(self, error: ProactiveError | None, code: int | None) -> bool:
+        """True where the session outlasts this socket, which ends with `error`, or with a close code of the client or the transport."""
+        return False
+
     # ---- what a protocol says
 
     @abstractmethod
     def _receive(self, text: str) -> None:
         """Takes a frame. Raises ProactiveError to end the connection."""
+
+    def _receive_binary(self, data: bytes) -> None:
+        """Takes a binary frame, in a protocol that has some. Raises ProactiveError to end the connection."""
+        raise FatalError("bad_message", "expected a text frame with JSON, got a binary frame")
 
     @abstractmethod
     def _error(self, error: ProactiveError, *, fatal: bool) -> Build:
@@ -110,14 +130,21 @@ class Duplex(ABC):
             self._put(self._error(error, fatal=False))
 
     async def _write(self) -> None:
+        again, self._again = self._again, []
+        for frame in again:
+            await self._socket.send_text(frame)
         while (build := await self._events.get()) is not None:
             if not self._half_full():
                 self._drained.set()
             await self._send(build)
 
     async def _send(self, build: Build) -> None:
+        await self._socket.send_text(self._numbered(build))
+
+    def _numbered(self, build: Build) -> str:
+        """The event's frame, with the next number."""
         self._seq += 1
-        await self._socket.send_text(build(self._seq).model_dump_json())
+        return build(self._seq).model_dump_json()
 
     async def _close(self, error: ProactiveError, writer: asyncio.Task[None]) -> None:
         """Tells why, after what was queued, then closes. A client that does not read gets a second for both."""
@@ -126,12 +153,13 @@ class Duplex(ABC):
         # Whatever the socket does now, the connection ends: it may have broken, or been closed by the transport.
         with contextlib.suppress(TimeoutError, WebSocketDisconnect, RuntimeError, OSError):
             async with asyncio.timeout(TELL_SECONDS):
-                if error.code == "slow_reader":
+                if error.code in ("slow_reader", "resumed_elsewhere"):
                     writer.cancel()
                 else:
                     await self._events.put(None)
                     await writer
-                await self._send(self._error(error, fatal=True))
+                # Not counted: it is this socket's, not the session's.
+                await self._socket.send_text(self._error(error, fatal=True)(self._seq + 1).model_dump_json())
         with contextlib.suppress(TimeoutError, WebSocketDisconnect, RuntimeError, OSError):
             async with asyncio.timeout(TELL_SECONDS):
                 await self._socket.close(CLOSE_CODES[error.code], error.code)
@@ -140,10 +168,11 @@ class Duplex(ABC):
 
     async def _read(self) -> None:
         try:
-            while True:
+            while not self._leaves:
                 await self._room.wait()
                 await self._drain()
-                self._receive(await self._frame())
+                frame = await self._frame()
+                self._receive(frame) if isinstance(frame, str) else self._receive_binary(frame)
         except ProactiveError as error:
             self.fail(error)
             await asyncio.Event().wait()  # `serve` ends this task once the client is told
@@ -167,25 +196,28 @@ class Duplex(ABC):
             deadline = self._active_at + self._quota.idle_seconds
             try:
                 async with asyncio.timeout_at(deadline):
-                    return await self._socket.receive()
+                    message = await self._socket.receive()
+                self._frames += message["type"] == "websocket.receive"
+                return message
             except TimeoutError:
                 if self._owes:
                     self._active_at = loop.time()
                 elif deadline >= self._active_at + self._quota.idle_seconds:
                     raise self._quota.idle() from None
 
-    async def _frame(self) -> str:
+    async def _frame(self) -> str | bytes:
         frame = await self._next()
         if frame["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(frame.get("code", 1005))
+        if isinstance(error := frame.get("error"), ProactiveError):  # of transport.py: frames that are no message were too many
+            raise error
         text: str | None = frame.get("text")
-        if text is None:
-            raise FatalError("bad_message", "expected a text frame with JSON, got a binary frame: this server takes no audio")
-        size = len(text.encode())
+        data: bytes = frame["bytes"] if text is None else text.encode()
+        size = len(data)
         self._quota.frame(size)
         if size > self._config.max_message_bytes:
             raise FatalError("too_large", f"expected at most {self._config.max_message_bytes} bytes a message, got {size}")
-        return text
+        return data if text is None else text
 
     # ---- what the worker owes
 
@@ -200,3 +232,12 @@ class Duplex(ABC):
         self._owes = count
         self._active_at = asyncio.get_running_loop().time()
         self._room.set()
+
+
+async def _close_code(reader: "asyncio.Task[None]") -> int | None:
+    """Why the transport ended. A writer that failed may know before the reader does; one that does not read must not be waited for."""
+    await asyncio.wait([reader], timeout=0.1)
+    if not reader.done():
+        return 1006
+    error = reader.exception()
+    return error.code if isinstance(error, WebSocketDisconnect) else None

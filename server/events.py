@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 
+from backbones.audio_pcm import AudioFormat
 from engine import actions
 from engine.request import Request, Sampling
-from errors import LimitError, NoCapacityError, ProactiveError
+from errors import LimitError, ProactiveError
 from server import wire
 
 # Errors that end the connection, by code: their close codes (clients/protocol.md has the table with what to do).
@@ -13,7 +14,9 @@ CLOSE_CODES: Mapping[str, int] = {
     "bad_message": 4400,
     "not_authorised": 4401,
     "origin_not_allowed": 4401,
+    "host_not_allowed": 4401,
     "forbidden": 4401,
+    "resumed_elsewhere": 4409,
     "idle": 4408,
     "session_too_long": 4408,
     "too_large": 4413,
@@ -49,12 +52,16 @@ def to_request(start: wire.SessionStart) -> Request:
         sampling=Sampling(**start.sampling.model_dump()),
         decisions="decision" in start.include,
         rollover=start.rollover,
+        audio=None if start.audio is None else AudioFormat(start.audio.format, start.audio.rate, start.audio.channels),
+        silence_gate=start.audio is not None and start.audio.silence_gate,
+        allow_stride=start.allow_stride,
     )
 
 
 def to_start(request: Request, model: str | None) -> wire.SessionStart:
     """The `session.start` that asks for it: the inverse of `to_request`."""
     head = wire.HeadSpec(name=request.head, **request.head_params) if request.head is not None and request.head_params else request.head
+    form = request.audio
     return wire.SessionStart(
         type="session.start",
         task=request.task,
@@ -70,6 +77,11 @@ def to_start(request: Request, model: str | None) -> wire.SessionStart:
         sampling=wire.Sampling(**asdict(request.sampling)),
         include=["decision"] if request.decisions else [],
         rollover=request.rollover,
+        modality="text" if form is None else "audio",
+        audio=None
+        if form is None
+        else wire.Audio(format=form.encoding, rate=form.rate, channels=form.channels, silence_gate=request.silence_gate),
+        allow_stride=request.allow_stride,
     )
 
 
@@ -83,7 +95,7 @@ def to_wire(event: actions.Event, seq: int) -> wire.ServerEvent:
         case actions.Decision():
             score = event.score if event.score is None or abs(event.score) != float("inf") else None
             return wire.Decision(seq=seq, **{**vars(event), "score": score})
-        case actions.Updated():
+        case actions.Updated() | actions.Restrided():
             return wire.SessionUpdated(seq=seq, **vars(event))
         case actions.Done():
             return wire.Done(seq=seq, **{**vars(event), "usage": wire.Usage(**asdict(event.usage))})
@@ -94,5 +106,5 @@ def to_wire(event: actions.Event, seq: int) -> wire.ServerEvent:
 def to_error(error: ProactiveError, seq: int, *, n: int | None = None, fatal: bool | None = None) -> wire.Error:
     """An error event; whether it is fatal follows from its code unless `fatal` says so."""
     fatal = error.code in CLOSE_CODES if fatal is None else fatal
-    retry = error.retry_after if isinstance(error, LimitError | NoCapacityError) else None
+    retry = error.retry_after if isinstance(error, LimitError) else None
     return wire.Error(seq=seq, code=error.code, message=error.message, param=error.param, n=n or None, fatal=fatal, retry_after=retry)

@@ -35,7 +35,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class Crashed:
-    """The thread is gone and every session with it."""
+    """The thread failed, and every session with it."""
 
     error: ProactiveError
 
@@ -82,6 +82,7 @@ class Handle:
         self.engine: Engine | None = None  # the worker's
         self.session: Session | None = None  # the worker's
         self.watchers: Sequence[Watcher] = ()
+        self.n = 0  # source messages
         self._sink = sink
 
     def tell(self, asked: Asked) -> None:

@@ -1,6 +1,10 @@
 """Runs the application in a process: the socket, uvicorn, logs, exit codes. Knows no protocol."""
 
+import contextlib
+import resource
+import signal
 import socket
+from collections.abc import Iterator
 
 import structlog
 import torch
@@ -11,7 +15,7 @@ from errors import InvalidValueError, ProactiveError
 from server.app import create_app
 from server.config import ServerConfig, is_loopback
 from server.logs import configure_logs
-from server.transport import BoundedWebSocket
+from server.transport import BoundedConfig, Pending
 
 # Of the transport: a larger frame is closed with 1009 before it is read. One of ours between the two limits is told why.
 HARD_FRAME_LIMIT = 1 << 20
@@ -34,6 +38,7 @@ def serve(config: ServerConfig) -> int:
     configure_logs(config.log_level, config.log_format)
     if config.api_keys_file is not None and config.ssl_certfile is None and not is_loopback(config.host):
         structlog.get_logger().warning("server.no_tls", why="keys come in clear text unless something before this server ends TLS")
+    _allow_files(config.max_connections + config.max_requests)
     app = create_app(config)
     server = Server(_loaded(uvicorn_config(app, config)))
     worker = app.state.worker
@@ -46,6 +51,17 @@ def serve(config: ServerConfig) -> int:
     if isinstance(worker.failed, ProactiveError):
         raise worker.failed
     return 1 if worker.failed is not None else 0
+
+
+def _allow_files(sockets: int) -> None:
+    """A server that has no descriptors left takes no connection, however many the settings allow; systems begin with 1,024 or less."""
+    wanted = sockets + 256  # models, logs, recordings
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        if soft < wanted:
+            structlog.get_logger().warning("server.few_files", allowed=soft, needed=wanted, why="max_connections and max_requests")
 
 
 def _loaded(settings: uvicorn.Config) -> uvicorn.Config:
@@ -74,18 +90,28 @@ class Server(uvicorn.Server):
     """uvicorn, which closes websockets without a word when it stops: here their clients are told first."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Tells the clients, then does what uvicorn does."""
+        """Lets sessions finish if it was a signal, tells the clients, then does what uvicorn does."""
         app = self.config.app
         assert isinstance(app, FastAPI)
+        if self._captured_signals:
+            await app.state.drain(lambda: len(self._captured_signals) > 1)
         await app.state.leave()
         await super().shutdown(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As uvicorn, which in the end raises the signals again: a server that was told to stop, and did, ends with 0."""
+        with super().capture_signals():
+            yield
+            self._captured_signals = [number for number in self._captured_signals if number != signal.SIGTERM]
 
 
 def uvicorn_config(app: FastAPI, config: ServerConfig) -> uvicorn.Config:
     """uvicorn's settings: no compression (short frames, and a bomb's best friend), our logs, a short queue."""
-    return uvicorn.Config(
+    met = app.state.metrics.limits.labels("requests", "server")
+    return BoundedConfig(
         app,
-        ws=BoundedWebSocket,
+        Pending(config.max_requests, config.request_seconds, met.inc),
         ws_max_size=max(HARD_FRAME_LIMIT, 2 * config.max_message_bytes),
         ws_per_message_deflate=False,
         log_config=None,

@@ -33,6 +33,7 @@ STATUS: Mapping[str, int] = {
     "no_capacity": 503,
     "not_ready": 503,
     "worker_failed": 503,
+    "shutting_down": 503,
 }
 
 
@@ -162,10 +163,8 @@ class Sentence:
                 self._words.push(outcome.text)
             case Read() | Opened():
                 self._answered.set()
-            case Refused() | Failure():
+            case Refused() | Failure() | Crashed():
                 self.fail(outcome.error)
-            case Crashed():
-                self.fail(RefusedError("worker_failed", outcome.error.message))
             case Done():
                 self._finish(outcome)
 
@@ -253,10 +252,7 @@ async def _read(request: Request, limit: int) -> bytes:
 
 
 def _check_ready(worker: Worker) -> None:
-    if worker.failed is not None:
-        raise RefusedError("worker_failed", "the server's device thread stopped; start the server again")
-    if worker.loading:
-        raise RefusedError("not_ready", "expected the models to be loaded, they still are being loaded; try again in a few seconds")
+    worker.check_admits()
 
 
 def _parse(body: bytes, limit: int) -> Segment:

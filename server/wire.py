@@ -53,8 +53,29 @@ class Tuned(Message):
         return self
 
 
+class Audio(Message):
+    """What the binary frames hold: samples without a header, little-endian, channels interleaved.
+
+    silence_gate: no decision, and so no text, while nobody speaks
+    """
+
+    format: Literal["pcm16", "float32"]
+    rate: int = Field(ge=8_000, le=48_000)
+    channels: int = Field(default=1, ge=1, le=8)
+    silence_gate: bool = True
+
+
 class SessionStart(Tuned):
-    """Opens a session. `max_lag` is in the session's unit (words). With `rollover` it may outlast its slot."""
+    """Opens a session. `max_lag` is in the session's unit (words, or ms of audio). With `rollover` it may outlast its slot."""
+
+    # What the validator below says, for those who have only the schema.
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"properties": {"modality": {"const": "audio"}}, "required": ["modality"]},
+            "then": {"properties": {"audio": {"type": "object"}}, "required": ["audio"]},
+            "else": {"properties": {"audio": {"type": "null"}}},
+        }
+    )
 
     type: Literal["session.start"]
     task: str
@@ -62,13 +83,21 @@ class SessionStart(Tuned):
     inputs: dict[str, str] = Field(default_factory=dict)
     instruction: str | None = None
     head: str | HeadSpec | None = None
-    modality: Literal["text"] = "text"
+    modality: Literal["text", "audio"] = "text"
+    audio: Audio | None = None
     max_lag: int | None = Field(default=None, ge=1, le=MAX_COUNT)
     max_output_tokens: int | None = Field(default=None, ge=1, le=MAX_COUNT)
     stop: Annotated[list[Annotated[str, Field(min_length=1, max_length=256)]], Field(max_length=8)] = Field(default_factory=list)
     sampling: Sampling = Sampling()
     include: list[Literal["decision"]] = Field(default_factory=list)
     rollover: bool = False
+    allow_stride: bool = False
+
+    @model_validator(mode="after")
+    def _told_how_it_sounds(self) -> "SessionStart":
+        if (self.modality == "audio") != (self.audio is not None):
+            raise ValueError("expected audio with modality audio, and with no other; got one of them")
+        return self
 
 
 class SourceAppend(Message):
@@ -96,6 +125,14 @@ class SessionUpdate(Tuned):
         return self
 
 
+class SessionResume(Message):
+    """The first message of another connection: goes on with the session of a broken one. `last_seq`: the newest event that came."""
+
+    type: Literal["session.resume"]
+    resume_token: Annotated[str, Field(max_length=256)]
+    last_seq: int = Field(ge=0, le=MAX_COUNT)
+
+
 class SessionCancel(Message):
     """Ends the session now."""
 
@@ -110,7 +147,7 @@ class Ping(Message):
 
 
 ClientMessage = Annotated[
-    SessionStart | SourceAppend | SourceEnd | SessionUpdate | SessionCancel | Ping,
+    SessionStart | SourceAppend | SourceEnd | SessionUpdate | SessionCancel | SessionResume | Ping,
     Field(discriminator="type"),
 ]
 CLIENT: TypeAdapter[ClientMessage] = TypeAdapter(ClientMessage)
@@ -119,21 +156,22 @@ CLIENT: TypeAdapter[ClientMessage] = TypeAdapter(ClientMessage)
 
 
 class ServerEvent(Message):
-    """`seq` counts 1, 2, … over a connection."""
+    """`seq` counts 1, 2, … over a connection, and goes on over those that resume it."""
 
     seq: int
 
 
 class Limits(Message):
-    """What this session may use. Tokens of the source include neither prompt nor end segment."""
+    """What this session may use. Tokens of the source include neither prompt nor end segment; seconds are of audio, null for text."""
 
     max_source_tokens: int
+    max_source_seconds: float | None = None
     max_output_tokens: int
     max_message_bytes: int
 
 
 class SessionStarted(ServerEvent):
-    """The session holds a slot. `resume_token` is null while the server does not resume."""
+    """The session holds a slot. `resume_token` is null where the server does not resume."""
 
     type: Literal["session.started"] = "session.started"
     session_id: str
@@ -177,11 +215,30 @@ class Decision(ServerEvent):
 
 
 class SessionUpdated(ServerEvent):
-    """The threshold in force from target token `from_index` on."""
+    """What is in force from target token `from_index` on. The server changes `stride` unasked: units between two decisions."""
 
     type: Literal["session.updated"] = "session.updated"
     threshold: float
     from_index: int
+    stride: int = 1
+
+
+class SessionResumed(ServerEvent):
+    """The answer to `session.resume`; `seq` is that of the newest event, and those after `last_seq` follow.
+
+    n: source messages that had arrived; frames: messages of the client that had, whatever they were; the client sends the rest again.
+    """
+
+    type: Literal["session.resumed"] = "session.resumed"
+    n: int
+    frames: int
+
+
+class GoingAway(ServerEvent):
+    """The server stops in so many seconds at the latest: running sessions may finish, no other may start."""
+
+    type: Literal["going_away"] = "going_away"
+    seconds: float
 
 
 class Pong(ServerEvent):
@@ -225,7 +282,7 @@ class Error(ServerEvent):
 
 
 AnyServerEvent = Annotated[
-    SessionStarted | Write | Read | Decision | SessionUpdated | Pong | Done | Error,
+    SessionStarted | Write | Read | Decision | SessionUpdated | SessionResumed | Pong | Done | Error | GoingAway,
     Field(discriminator="type"),
 ]
 SERVER: TypeAdapter[AnyServerEvent] = TypeAdapter(AnyServerEvent)

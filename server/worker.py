@@ -5,46 +5,51 @@ The loop never waits for torch and torch never waits for the loop. Knows engines
 
 import asyncio
 import contextlib
-import gc
 import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
 
 import structlog
-import torch
 
-from backbones.loading import Checkpoint, load
 from engine.actions import Done, Event, Message, Read, Update, Write
-from engine.engine import Engine, EngineConfig, Tick
+from engine.engine import Engine, Tick
 from engine.request import Request, threshold
 from engine.session import Session
-from errors import BadStateError, ProactiveError, UnknownNameError
+from errors import LimitError, ProactiveError
 from server.config import ServerConfig
 from server.handle import Cancel, Crashed, Handle, Opened, Outcome, Refused, Retune, Watch
 from server.metrics import Metrics, head_label
+from server.models import Loader, Models, load_checkpoint
+from server.supervise import Restarts
 
 __all__ = ["Crashed", "Handle", "Loader", "Opened", "Outcome", "Refused", "Worker", "load_checkpoint"]
 log = structlog.get_logger()
-Loader = Callable[[str, ServerConfig], Checkpoint]
 
-
-def load_checkpoint(reference: str, config: ServerConfig) -> Checkpoint:
-    """The default loader."""
-    return load(reference, dtype=config.dtype, device=config.device, adapter=config.adapter, merge_adapter=config.merge_adapter)
+COMMANDS_SECONDS = 0.05  # of messages taken before a tick, where there are so many
 
 
 class Worker:
-    """Loads the models, then serves commands until `stop`. `failed` holds what went wrong, if it did."""
+    """Loads the models, then serves commands until `stop`.
+
+    failed:  what went wrong, until a restart mended it
+    stalled: the watchdog's
+    checks:  each raises LimitError while no session may be opened
+    """
 
     def __init__(self, config: ServerConfig, metrics: Metrics, loader: Loader = load_checkpoint) -> None:
-        self._config, self._metrics, self._loader = config, metrics, loader
-        self.engines: dict[str, Engine] = {}
+        self._config, self._metrics = config, metrics
+        self._models = Models(config, metrics, loader)
         self.failed: BaseException | None = None
         self.on_failure: Callable[[], None] = lambda: None
         self.watches: list[Watch] = []  # each makes a watcher of every session
+        self.checks: list[Callable[[], None]] = []
+        self.stalled = False
         self._loaded = False
-        self._last_tick = 0.0
+        self._restarts = Restarts(config.max_restarts)
+        self._stride = 1
+        self._last_tick = self._slowest_tick = 0.0
+        self._turn_began: float | None = None
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._handles: dict[Session, Handle] = {}
         self._outbox: list[tuple[Handle, Outcome]] = []
@@ -66,15 +71,45 @@ class Worker:
         self._thread.join()
 
     @property
+    def engines(self) -> dict[str, Engine]:
+        """By the model's name."""
+        return self._models.engines
+
+    @property
     def ready(self) -> bool:
         """Models loaded, and a tick or a canary done a short while ago."""
         fresh = time.monotonic() - self._last_tick < 5 * self._config.canary_seconds
-        return self._loaded and self.failed is None and fresh
+        return self._loaded and self.failed is None and fresh and not self.stalled
 
     @property
     def loading(self) -> bool:
         """True until every model is there."""
         return not self._loaded
+
+    @property
+    def turn_seconds(self) -> float:
+        """How long the thread has been at its commands and their tick; 0 while it waits for more."""
+        began = self._turn_began
+        return 0.0 if began is None else time.monotonic() - began
+
+    def take_slowest_tick(self) -> float:
+        """Seconds of the slowest tick since the last call; 0 without any."""
+        slowest, self._slowest_tick = self._slowest_tick, 0.0
+        return slowest
+
+    def check_admits(self) -> None:
+        """Raises LimitError while no session may be opened."""
+        if self.failed is not None:
+            raise _gone()
+        if self.loading:
+            message = "expected the models to be loaded, they still are being loaded; try again in a few seconds"
+            raise LimitError("not_ready", message, retry_after=2.0)
+        for check in self.checks:
+            check()
+
+    def set_stride(self, stride: int) -> None:
+        """For every session that allows it, now and later."""
+        self._commands.put(lambda: self._set_stride(stride))
 
     def open(self, handle: Handle, model: str | None, request: Request) -> None:
         """Asks for a session; answered by Opened or Refused, then by its events."""
@@ -82,7 +117,8 @@ class Worker:
         self._commands.put(lambda: self._open(handle, model, request))
 
     def send(self, handle: Handle, message: Message) -> None:
-        """Queues a message for the session."""
+        """Queues a source message for the session."""
+        handle.n += 1
         handle.tell(message)
         self._commands.put(lambda: self._on_session(handle, lambda session: session.send(message)))
 
@@ -105,66 +141,70 @@ class Worker:
 
     def _run(self) -> None:
         try:
-            self._load()
-            while not self._stopping.is_set():
-                self._take_commands()
-                self._tick()
-                self._deliver()
+            self._models.load()
         except BaseException as error:  # whatever it is, the process must not go on looking healthy
             self.failed = error
-            self._fail_all()
             self._call_in_loop(self.on_failure)
-            # Last: a log that nobody takes any more must not keep the clients from being told.
-            if self._loaded or not isinstance(error, ProactiveError):  # what is wrong with a setting, the command says when it leaves
+            if not isinstance(error, ProactiveError):  # what is wrong with a setting, the command says when it leaves
                 log.error("worker.failed", error=str(error), exc_info=True)
-
-    def _load(self) -> None:
-        if self._config.threads:
-            torch.set_num_threads(self._config.threads)
-        config = EngineConfig(self._config.kv_memory, self._config.slot_length, self._config.tick_tokens)
-        for reference in self._config.model:
-            started = time.monotonic()
-            engine = Engine(self._loader(reference, self._config), config)
-            name = engine.checkpoint.name
-            if name in self.engines:
-                raise BadStateError(f"expected models of different names, got {name!r} twice", param="model")
-            engine.check_that_a_task_fits()
-            engine.warm_up()
-            self.engines[name] = engine
-            capacity = engine.capacity
-            self._metrics.slots.labels(name).set(capacity.slots)
-            log.info(
-                "model.loaded",
-                model=name,
-                seconds=round(time.monotonic() - started, 2),
-                dtype=str(engine.checkpoint.backbone.shape.dtype).removeprefix("torch."),
-                slots=capacity.slots,
-                slot_length=capacity.slot_length,
-                slot_bytes=capacity.slot_bytes,
-                kv_bytes=capacity.slots * capacity.slot_bytes,
-            )
-        # Python collects cycles once they are a quarter of what is old, and a model's libraries are 400,000 old objects: closed
-        # connections would pile up to tens of MB.
-        gc.collect()
-        gc.freeze()
+            return
         self._last_tick = time.monotonic()
-        self._loaded = True
+        self._loaded = alive = True
+        while alive and not self._stopping.is_set():
+            alive = self._survives(self._turn) or self._restart()
+
+    def _turn(self) -> None:
+        self._take_commands()
+        self._tick()
+        self._deliver()
+        self._turn_began = None
+
+    def _survives(self, act: Callable[[], None]) -> bool:
+        """Does it; False if that failed, with every session told. No trace of it is kept: its frames would hold the slots."""
+        try:
+            act()
+        except BaseException as error:
+            self.failed = RuntimeError(f"{type(error).__name__}: {error}")
+            self._turn_began = None
+            self._fail_all()
+            # Last: a log that nobody takes any more must not keep the clients from being told.
+            log.error("worker.failed", error=str(error), exc_info=True)
+            return False
+        return True
+
+    def _restart(self) -> bool:
+        """New engines on the loaded models take the place of those that failed; False if that failed too often."""
+        while (wait := self._restarts.next_wait(time.monotonic())) is not None:
+            log.info("worker.restarting", seconds=wait)
+            if self._stopping.wait(wait):
+                return True
+            self._metrics.restarts.inc()
+            if self._survives(self._models.make_again):
+                self._last_tick = time.monotonic()
+                self.failed = None
+                return True
+        self._call_in_loop(self.on_failure)
+        return False
 
     def _take_commands(self) -> None:
         """Waits only while nobody has work, and then no longer than until the next canary."""
         busy = any(engine.busy for engine in self.engines.values())
         with contextlib.suppress(queue.Empty):
             command = self._commands.get_nowait() if busy else self._commands.get(timeout=self._config.canary_seconds)
-            while True:
-                command()
-                command = self._commands.get_nowait()
+            self._turn_began = began = time.monotonic()
+            command()
+            # A flood of messages must not keep the others from their tick.
+            while time.monotonic() - began < COMMANDS_SECONDS:
+                self._commands.get_nowait()()
 
     def _tick(self) -> None:
+        self._turn_began = self._turn_began or time.monotonic()
         for name, engine in self.engines.items():
             if engine.busy:
                 started = time.monotonic()
                 events = engine.step()
                 self._last_tick = time.monotonic()
+                self._slowest_tick = max(self._slowest_tick, self._last_tick - started)
                 self._count_tick(name, engine.last_tick, self._last_tick - started)
             else:
                 events = engine.emit()
@@ -196,11 +236,14 @@ class Worker:
 
     def _open(self, handle: Handle, model: str | None, request: Request) -> None:
         try:
-            engine = self._engine(model, request.task)
+            engine = self._models.find(model, request.task)
             session = engine.open(request)
         except ProactiveError as error:
             self._outbox.append((handle, Refused(error)))
             return
+        except BaseException:
+            self._outbox.append((handle, Crashed(_gone())))
+            raise
         handle.engine, handle.session = engine, session
         self._handles[session] = handle
         settings = session.settings
@@ -212,18 +255,14 @@ class Worker:
             settings.rules.max_output_tokens,
         )
         self._outbox.append((handle, opened))
+        if settings.allow_stride:
+            session.set_stride(self._stride)
 
-    def _engine(self, model: str | None, task: str) -> Engine:
-        """The named model, else the first that has the task."""
-        if model is not None:
-            if model not in self.engines:
-                raise UnknownNameError("model", model, self.engines)
-            return self.engines[model]
-        for engine in self.engines.values():
-            if task in engine.checkpoint.config.tasks:
-                return engine
-        known = {name for engine in self.engines.values() for name in engine.checkpoint.config.tasks}
-        raise UnknownNameError("task", task, known)
+    def _set_stride(self, stride: int) -> None:
+        self._stride = stride
+        for session in self._handles:
+            if session.settings.allow_stride:
+                session.set_stride(stride)
 
     def _on_session(self, handle: Handle, act: Callable[[Session], None]) -> None:
         if handle.session is not None and not handle.session.done:
@@ -244,8 +283,10 @@ class Worker:
             self._handles.pop(handle.session, None)
 
     def _fail_all(self) -> None:
-        gone = ProactiveError("the server's device thread stopped; start the session again")
-        self._outbox.extend((handle, Crashed(gone)) for handle in self._handles.values())
+        for handle in self._handles.values():
+            handle.engine = handle.session = None
+            self._outbox.append((handle, Crashed(_gone())))
+        self._handles.clear()
         self._deliver()
 
     def _deliver(self) -> None:
@@ -258,6 +299,10 @@ class Worker:
         assert self._loop is not None
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
             self._loop.call_soon_threadsafe(call)
+
+
+def _gone() -> LimitError:
+    return LimitError("worker_failed", "the server's device thread stopped; start the session again", retry_after=2.0)
 
 
 def _hand_out(outbox: Sequence[tuple[Handle, Outcome]]) -> None:

@@ -1,5 +1,6 @@
 """Tiny random models and a checkpoint around one: the real engine runs with them in milliseconds. Knows no test."""
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -7,6 +8,8 @@ import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Config
 
 from backbones import attention
+from backbones.audio_config import EncoderConfig, Projector
+from backbones.audio_pcm import AudioFormat
 from backbones.backbone import Backbone
 from backbones.checkpoint import CheckpointConfig, Tier
 from backbones.loading import Checkpoint
@@ -19,6 +22,8 @@ from engine.request import Request
 from engine.session import Session
 from tasks import Input, Task
 from tests.backbones import tokenizers
+from tests.backbones.audio import encoder as random_encoder
+from tests.backbones.audio import noise
 
 FAMILIES = {"qwen2": Qwen2Config, "qwen3": Qwen3Config, "llama": LlamaConfig}
 CHATML = (
@@ -105,3 +110,47 @@ def finish(engine: Engine, session: Session) -> list[Event]:
     while engine.busy:
         events += [event for owner, event in engine.step() if owner is session]
     return events
+
+
+HEARING = {
+    "listen": Task(prompt="Write it down:\n", default_head="entropy", max_output_tokens=12),
+    "late": Task(prompt="", default_head="wait_k", gate="word", forbid_end_before_source_end=True, max_output_tokens=12),
+}
+ENCODER = EncoderConfig(
+    bins=80, width=32, layers=2, heads=4, ffn=48, positions=96, restart_after=64, projector=Projector(out=32, hidden=40)
+)
+AUDIO = AudioFormat("pcm16", 16_000)
+
+
+@cache
+def hearing(family: str = "qwen2") -> Checkpoint:
+    """`checkpoint`, with a tiny random encoder in front of it. Its window is 2 s, so that restarts come."""
+    plain = checkpoint(family)
+    return replace(
+        plain,
+        name="hearing",
+        backbone=Backbone(model(family, vocab_size=plain.backbone.vocab_size, positions=2048)),
+        config=CheckpointConfig(name="hearing", unit="ms", tasks=HEARING),
+        tiers={},
+        encoder=random_encoder(ENCODER),
+    )
+
+
+def hearing_engine(slots: int = 8, length: int = 256, *, tick_tokens: int = 64, family: str = "qwen2") -> Engine:
+    """An engine over `hearing` with exactly so many slots."""
+    whole = hearing(family)
+    assert whole.encoder is not None
+    row = whole.backbone.shape.bytes_per_row()
+    memory = slots * (length * row + whole.encoder.state_bytes) + row
+    return Engine(whole, EngineConfig(kv_memory=memory, slot_length=length, tick_tokens=tick_tokens))
+
+
+def pcm16(samples: torch.Tensor) -> bytes:
+    """float32 in [-1, 1] as the wire has it."""
+    data: bytes = (samples.clamp(-1, 1) * 32_767).to(torch.int16).numpy().tobytes()
+    return data
+
+
+def sound(seconds: float, seed: int = 0) -> bytes:
+    """Noise that comes and goes, pcm16 at 16 kHz."""
+    return pcm16(noise(int(seconds * 16_000), seed))

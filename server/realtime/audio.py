@@ -1,14 +1,16 @@
 """Audio as the protocol carries it, and the seam to whatever reads it: an utterance in, its transcript's events out.
 
-Knows base64 and PCM16. Knows no resampler, encoder or model: `AudioPath` is what the engine's audio path has to give.
+Knows base64 and PCM16. Knows no resampler, encoder or model.
 """
 
 import base64
 import binascii
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
-from engine.actions import Done, Event, Failure, Message, Write
+from backbones.audio_pcm import AudioFormat
+from engine.actions import AppendAudio, Done, Event, Failure, Message, Write
 from engine.engine import Engine
 from engine.request import Request
 from errors import ProactiveError
@@ -43,7 +45,25 @@ class AudioPath(Protocol):
         ...
 
 
-PATH: AudioPath | None = None  # the engine reads text only, so far
+class EngineAudio:
+    """The engine's."""
+
+    def takes(self, engine: Engine) -> bool:
+        """True for a checkpoint that hears."""
+        return engine.checkpoint.encoder is not None
+
+    def request(self, request: Request) -> Request:
+        """Nobody speaks all the time: the gate is shut meanwhile."""
+        return replace(request, audio=FORMAT, silence_gate=True)
+
+    def piece(self, pcm: bytes) -> Message:
+        """As it is."""
+        return AppendAudio(pcm)
+
+
+FORMAT = AudioFormat("pcm16", 24_000)
+BYTES_PER_SECOND = FORMAT.frame_bytes * FORMAT.rate
+PATH: AudioPath = EngineAudio()
 
 
 def decoded(audio: str) -> bytes:

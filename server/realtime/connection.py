@@ -124,7 +124,6 @@ class RealtimeConnection(Turns):
         start = self._settings.start(params, self._task(params))
         request = to_request(start)
         if self._source.audio:
-            assert audio.PATH is not None
             request = audio.PATH.request(request)
         include = self._settings.own(params).get("include") or []
         speaker = Response(params, self._conversation_id, max_output_tokens=start.max_output_tokens or "inf", phi="phi" in include)
@@ -164,7 +163,7 @@ class RealtimeConnection(Turns):
         self._check_ready()
         model, engines = self._settings.model, self._worker.engines
         engine = engines.get(model) if model is not None else next(iter(engines.values()))
-        if audio.PATH is None or engine is None or not audio.PATH.takes(engine):
+        if engine is None or not audio.PATH.takes(engine):
             raise RefusedError("audio_not_supported", "expected text: the model that is served takes no audio")
         self._source.check(audio=True)
         self._uncommitted += len(pcm)

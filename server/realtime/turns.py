@@ -15,7 +15,7 @@ from server.config import ServerConfig
 from server.duplex import Build, Duplex, FatalError
 from server.handle import Crashed, Handle, Opened, Outcome, Refused
 from server.metrics import Metrics
-from server.realtime.audio import Transcript
+from server.realtime.audio import BYTES_PER_SECOND, Transcript
 from server.realtime.events import ErrorEvent, ServerEvent, new_id
 from server.realtime.messages import RefusedError
 from server.realtime.response import Response, told
@@ -56,10 +56,11 @@ class Turns(Duplex):
     # ---- to the worker
 
     def _check_ready(self) -> None:
-        if self._worker.failed is not None:
-            raise FatalError("worker_failed", "the server's device thread stopped; start the session again")
-        if self._worker.loading:
-            raise RefusedError("not_ready", "expected the models to be loaded, they still are being loaded; try again in a few seconds")
+        try:
+            self._worker.check_admits()
+        except LimitError as error:
+            kind = RefusedError if error.code == "not_ready" else FatalError
+            raise kind(error.code, error.message) from None
 
     def _open(self, speaker: Speaker, model: str | None, request: Request) -> None:
         self._quota.begin_session(self.fail)
@@ -85,7 +86,7 @@ class Turns(Duplex):
         assert self._handle is not None
         for message, size in [*pieces, (End(), 0)] if last else pieces:
             try:
-                self._quota.source(size)
+                self._quota.audio(size / BYTES_PER_SECOND) if self._source.audio else self._quota.source(size)
             except LimitError as error:
                 self.fail(error)
                 return
@@ -100,7 +101,7 @@ class Turns(Duplex):
         speaker = self._speaker
         assert speaker is not None
         if isinstance(outcome, Crashed):
-            self.fail(FatalError("worker_failed", outcome.error.message))
+            self.fail(outcome.error)
         elif isinstance(outcome, Refused):
             self._not_opened(speaker, outcome.error)
         elif isinstance(outcome, Opened):

@@ -8,10 +8,15 @@ import pytest
 import torch
 
 from backbones import loading
+from backbones.audio_config import Projector
+from backbones.audio_weights import save_encoder
+from backbones.checkpoint import copy_settings
 from backbones.layout import SourceRun, TargetRow
 from errors import CheckpointError
 from tests import tiny
 from tests.backbones import tokenizers
+from tests.backbones.audio import CONFIG
+from tests.backbones.audio import encoder as random_encoder
 
 
 def save(folder: Path, family: str = "qwen2", *, pickle: bool = False) -> Path:
@@ -114,3 +119,45 @@ def test_what_a_gguf_file_was_converted_to_can_be_read_by_a_user_who_is_not_root
     folder = loading._converted(gguf)
     assert stat.S_IMODE(folder.stat().st_mode) & 0o700 == 0o700
     assert (folder / "config.json").is_file()
+
+
+def hearing(folder: Path, settings: dict[str, object], encoder: Path | None = None, width: int = 32) -> Path:
+    """A saved model with settings, and an encoder beside it or elsewhere."""
+    save(folder)
+    (folder / "proactivellm.json").write_text(json.dumps(settings))
+    save_encoder(random_encoder(CONFIG.model_copy(update={"projector": Projector(out=width)})), encoder or folder)
+    return folder
+
+
+@pytest.mark.parametrize("place", [None, "ears"])
+def test_a_checkpoint_hears_with_an_encoder_beside_it_or_where_it_points(tmp_path: Path, place: str | None) -> None:
+    settings = {"unit": "ms", "decision_ms": 800} | ({"audio": f"../{place}"} if place else {})
+    folder = hearing(tmp_path / "mine", settings, tmp_path / place if place else None)
+    found = loading.load(str(folder), dtype="float32")
+    assert found.encoder is not None
+    assert (found.encoder.config.out, found.config.decision_ms, found.encoder.dtype) == (32, 800, torch.float32)
+    copied = tmp_path / "settings"
+    copy_settings(str(folder), copied)  # kept apart, they still hear
+    assert loading.load(str(copied), dtype="float32").encoder is not None
+
+
+def test_a_checkpoint_without_an_encoder_reads_only(tmp_path: Path) -> None:
+    assert loading.load(str(save(tmp_path / "mine")), dtype="float32").encoder is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "width", "told"),
+    [({"unit": "ms"}, 24, "width 32, got 24"), ({}, 32, "expected unit ms"), ({"unit": "ms", "audio": "nowhere/at/all"}, 32, "nowhere")],
+)
+def test_an_encoder_that_does_not_go_with_its_backbone_is_refused(
+    tmp_path: Path, settings: dict[str, object], width: int, told: str
+) -> None:
+    with pytest.raises(CheckpointError, match=told):
+        loading.load(str(hearing(tmp_path / "mine", settings, width=width)), dtype="float32")
+
+
+def test_ms_without_an_encoder_is_refused(tmp_path: Path) -> None:
+    folder = save(tmp_path / "deaf")
+    (folder / "proactivellm.json").write_text('{"unit": "ms"}')
+    with pytest.raises(CheckpointError, match="expected an audio encoder"):
+        loading.load(str(folder), dtype="float32")

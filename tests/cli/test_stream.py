@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from proactivellm_client import Done, Read, Usage, Write
+from proactivellm_client import Done, Error, Read, Usage, Write
 from rich.console import Console
 
 from cli import main
@@ -174,6 +174,39 @@ def test_the_live_view_shows_what_was_read_what_was_written_and_how_it_ended() -
         "RCO 0.75",
     ):
         assert part in shown
+
+
+EVIL = "a\x1b]0;owned\x07\x9b2J\u202eb"
+MEEK = r"a\x1b]0;owned\x07\x9b2J\u202eb"
+
+
+def test_what_a_terminal_would_obey_is_shown() -> None:
+    out, plain = io.StringIO(), io.StringIO()
+    console = Console(file=out, width=100, force_terminal=True, color_system=None)
+    events = (
+        Write(seq=3, text=f"{EVIL} \u200d", index=0, count=2, phi=2, n=2),
+        Error(seq=4, code=EVIL, message=EVIL, fatal=False),
+        Done(seq=5, text=EVIL, reason=EVIL, usage=USAGE, rco=None, ail=None),
+    )
+    lines = PlainView(Console(file=plain, width=100))
+    with LiveView(console, "translate") as view:
+        for each in (view, lines):
+            each.source(f"{EVIL} ")
+            for event in events:
+                each.event(event)
+    last = out.getvalue().rpartition("source · translate")[2]  # before it are the cursor's own escapes
+    assert (last.count(MEEK), "owned\x07" in out.getvalue()) == (5, False)
+    assert "\u200d" in last  # letters and emoji are joined by it
+    assert (plain.getvalue().count(MEEK), "\x1b" in plain.getvalue()) == (6, False)
+
+
+def test_a_servers_words_do_nothing_to_the_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fails() -> None:
+        raise InvalidValueError(EVIL)
+
+    monkeypatch.setattr(main, "app", fails)
+    assert run(monkeypatch) == 2
+    assert capsys.readouterr().err == f"proactivellm: {MEEK}\n"
 
 
 def test_the_plain_view_prints_text_as_it_is() -> None:

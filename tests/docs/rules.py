@@ -14,6 +14,7 @@ SCRIPTS = ("deploy/README.md",)
 
 # Commands of ours that are parsed and not run, by their beginning.
 NOT_RUN = {
+    "proactivellm stream --audio": "the tiny model of these tests has no ears; tests/cli/test_stream_audio.py streams to one that has",
     "proactivellm load ws://127.0.0.1:8000 --task translate --soak": "half an hour; tests/load/test_soak.py runs a short one",
 }
 
@@ -52,4 +53,7 @@ FEWER = {"--sweep": "2", "--signal-test": "1"}  # where the page has them
 ASKS_A_SERVER = ("stream", "replay")  # at --url, which is another one here
 
 # Python programs that are compiled and not run.
-NOT_RUN_PYTHON = {"docs/openai.md": "tests/server/realtime/test_text.py runs it in a process of its own"}
+NOT_RUN_PYTHON = {
+    "docs/openai.md": "tests/server/realtime/test_text.py runs it in a process of its own",
+    "docs/audio.md": "the tiny model of these tests has no ears; tests/cli/test_stream_audio.py streams to one that has",
+}

@@ -119,7 +119,15 @@ def test_every_command_is_one_that_its_program_takes(command: Command) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["docker ps", "proactivellm sing", "proactivellm serve --loud", "proactivellm stream", "make tea", "simuleval --fast", "pip install x"],
+    [
+        "docker ps",
+        "proactivellm sing",
+        "proactivellm serve --loud",
+        "proactivellm stream a.txt b.txt",
+        "make tea",
+        "simuleval --fast",
+        "pip install x",
+    ],
 )
 def test_a_command_that_would_not_work_is_noticed(line: str) -> None:
     (command,) = commands(Block("page", 1, "", line))

@@ -7,7 +7,10 @@ from time import thread_time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
 
+from backbones.source_codec import count_units
+from engine import rollover
 from engine.actions import Append, Decision, Done, End, Event, Message, Read, Update, Write
 from engine.engine import Engine
 from engine.request import Request
@@ -71,9 +74,52 @@ def test_a_model_that_repeats_repeats_every_word_once(seed: int, sentence: int, 
     assert [write.index for write in writes] == [sum(w.count for w in writes[:i]) for i in range(len(writes))]
     reads = [event for event in events if isinstance(event, Read)]
     assert [read.n for read in reads] == list(range(1, len(reads) + 1))
-    assert len(reads) + 1 == session._n
+    assert len(reads) + 1 == session._told.n
     phis = [event.phi for event in events if isinstance(event, Write | Read)]
     assert phis == sorted(phis)
+
+
+def units(text: str) -> SearchStrategy[str]:
+    return st.lists(st.sampled_from(text.split("|")), min_size=20, max_size=60).map("".join)
+
+
+@settings(max_examples=6, deadline=None)
+@given(text=units('dog |世。|。|”|"|? |cat. |」|世界|ไทย'), longest=st.sampled_from([2, 50]))
+def test_phi_counts_the_units_of_the_whole_text_wherever_the_seams_lie(text: str, longest: int) -> None:
+    """No seam cuts a word in two, as one behind a quote would: `。”dog`."""
+    _, events = run(copyist.engine(), request(head="full"), cut(text, Random(1), longest))
+    assert done_of(events).reason in ("end", "length")  # the target may fill the slot to its last row
+    assert done_of(events).usage.source_units == count_units(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        *(("世" * 400, 128), ("世界和平。" * 80, 128), ("ไทย" * 130, 128), ("世" * 400, 512)),
+        *(("a" * 3000, 512), ("." * 3000, 512), ("🐕" * 300, 512), (" " * 9000, 512)),
+    ],
+)
+def test_text_without_a_place_to_cut_goes_on_in_one_append_too(text: str, length: int) -> None:
+    _, events = run(copyist.engine(length), request(head="full", instruction=""), [Append(text), Append(text), End()])
+    assert done_of(events).reason == "end"
+
+
+@pytest.mark.parametrize("part", [".", " ", "x", "word ", "a. ", "。", "! ! "])
+def test_no_append_holds_up_the_other_sessions(part: str) -> None:
+    """A message is worked on to the next seam at most; before it was mended, some of these took seconds."""
+    text = part * (60_000 // len(part))
+    engine = copyist.engine(2048)
+    session = engine.open(request(head="full"))
+    start = thread_time()
+    for _ in range(4):
+        session.send(Append(text))
+    assert thread_time() - start < 2
+    for _ in range(40):
+        start = thread_time()
+        engine.step()
+        assert thread_time() - start < 2
+    assert session.rows.stream <= session.rows.room[0]
+    assert len(session._held) < 2 * rollover.LONGEST
 
 
 @settings(max_examples=15, deadline=None)
@@ -96,7 +142,7 @@ def test_a_model_that_writes_at_random_keeps_the_protocols_promises(seed: int, w
     phis = [event.phi for event in events if isinstance(event, Write | Read)]
     assert phis == sorted(phis)
     assert phis[-1] <= whole.released
-    assert [event.n for event in events if isinstance(event, Read)] == list(range(1, session._n))
+    assert [event.n for event in events if isinstance(event, Read)] == list(range(1, session._told.n))
 
 
 def test_before_its_first_seam_a_session_is_what_it_would_be_without() -> None:
@@ -220,7 +266,7 @@ def test_a_stream_ten_times_as_long_as_its_slot_keeps_to_the_slot_and_the_tick()
     engine = copyist.engine(64, slots=1, tick_tokens=16, blind=False)
     session, sizes, _, _ = stream(engine, 110)
     assert len(session.seams) > 10
-    assert session._source_tokens + len(session.controller.trajectory) > 10 * 64
+    assert session._told.source_tokens + len(session.controller.trajectory) > 10 * 64
     assert max(sizes) <= 16 + len(engine.checkpoint.frame.header)
     assert len(session.rows.source) <= session.region.source_capacity
     assert session._text.sent.split() == copyist.text(110, sentence=9).split()

@@ -1,5 +1,7 @@
 """What a slot holds: rows are fed once and in order, and a slot that begins again forwards what it was given before it is asked."""
 
+import torch
+
 from backbones.layout import SourceRun, TargetRow, TargetRun
 from backbones.slots import Region
 from backbones.source_codec import SourceUnits
@@ -63,3 +65,15 @@ def test_with_nothing_carried_the_header_asks_again() -> None:
     rows.extend(SourceUnits((41,), (0,), 1))
     assert rows.pending == 1
     assert fed(rows).probe(None) == TargetRow(REGION, 2, 7, visible=3, probe=True)
+
+
+def test_audio_tokens_are_fed_in_order_between_prompt_and_source_end() -> None:
+    rows, heard = Rows(REGION, FRAME, (1, 2)), torch.arange(10.0).reshape(5, 2)
+    assert rows.extend_heard(heard[:3])
+    assert rows.extend_heard(heard[3:])
+    rows.end_source()
+    fed = [run for count in (1, 2, 3, 3) for run in rows.feed(count)[0]]
+    assert [(run.start, list(run.tokens)) for run in fed] == [(0, [1]), (1, [2, 0]), (3, [0, 0, 0]), (6, [0, 8, 9])]
+    found = [(run.heard_at, None if run.heard is None else run.heard.tolist()) for run in fed if isinstance(run, SourceRun)]
+    assert found == [(0, None), (1, [[0, 1]]), (0, [[2, 3], [4, 5], [6, 7]]), (0, [[8, 9]])]
+    assert not rows.extend_heard(heard)

@@ -73,7 +73,7 @@ class Live:
         return self.worker._metrics.registry.get_sample_value(name, labels) or 0.0
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 20.0) -> None:
+def wait_until(true: Callable[[], bool], seconds: float = 60.0) -> None:
     """Polls; fails after `seconds`."""
     limit = time.monotonic() + seconds
     while not true():

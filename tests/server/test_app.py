@@ -43,6 +43,7 @@ def test_health_readiness_and_models(live: Live) -> None:
     models = json.loads(get(live, "/v1/models")[1])
     (model,) = models["data"]
     assert (model["id"], model["slots"], model["unit"]) == ("tiny", SLOTS, "word")
+    assert model["modalities"] == ["text"]
     assert set(model["tasks"]) == {"echo", "ask", "words"}
     assert model["tasks"]["ask"]["inputs"] == {"question": {"description": "the question", "default": None}}
     low = model["tasks"]["echo"]["tiers"]["entropy"]["low"]
@@ -155,7 +156,7 @@ def test_a_dying_device_thread_tells_its_sessions_and_unreadies_the_process() ->
             await send(ws, START)
             assert (await receive(ws))["code"] == "worker_failed"
 
-    with Live() as live:
+    with Live(max_restarts=0) as live:
         wait_until(lambda: live.worker.ready)
         live.worker.on_failure = called.set
         asyncio.run(act(live))

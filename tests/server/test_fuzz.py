@@ -83,7 +83,7 @@ def test_a_flood_of_anything_disturbs_nobody(live: Live, count: int) -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_bytes_that_are_no_http_are_no_harm(live: Live, seed: int) -> None:
     rng = random.Random(seed)
-    head = b"GET /v1/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    head = b"GET /v1/stream HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
     with socket.create_connection(("127.0.0.1", live.port), timeout=10) as raw:
         raw.sendall(rng.choice([b"", head, head + b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"]) + rng.randbytes(300))
     assert ask(live, "/healthz")[0] == 200
