@@ -40,7 +40,10 @@ class Timings:
 
 
 class Timing:
-    """One session. `waiting` holds when its unanswered source messages came, in order; `written` when the last write about the first was, or 0."""
+    """One session.
+
+    waiting: when its unanswered source messages came, in order; written: when the first of them was last written about, or 0
+    """
 
     def __init__(self, timings: Timings) -> None:
         self.waiting: deque[float] = deque()
