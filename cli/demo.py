@@ -1,4 +1,4 @@
-"""`proactivellm demo`: a server on the default model, a text streamed through the client, shown live. Knows commands, not their insides."""
+"""`proactivellm demo`: a server on a model, a text streamed through the client, shown live. Knows commands, not their insides."""
 
 import io
 import os
@@ -10,19 +10,42 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
 
 from errors import CheckpointError
 
-TASK = "repeat"
-TEXT = (
-    "The museum of the old town is open every day but Monday. From Tuesday to Saturday it is open from nine to six. "
-    "On Sundays it opens an hour later and closes at four in the afternoon. Children and students pay half the price."
-)
+
+@dataclass(frozen=True)
+class Demo:
+    """What is shown: a task of a model, and the text that is streamed. options: more of session.start."""
+
+    model: str
+    task: str
+    source: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def text(self) -> io.StringIO:
+        """The text that is streamed."""
+        return io.StringIO(self.source)
 
 
-def text() -> io.StringIO:
-    """The text that is streamed."""
-    return io.StringIO(TEXT)
+DEMOS = {
+    "translate": Demo(
+        "checkpoints/translate-en-de",
+        "translate",
+        "It was raining when I left the house this morning. I had forgotten my umbrella, so I went back to get it. "
+        "When I got to the station, the train had already left. I had to wait an hour for the next one.",
+    ),
+    "answer": Demo(
+        "checkpoints/answer",
+        "answer",
+        "The old mill by the river was built in 1846 by a baker called Thomas Reed. His daughter Anna ran it for thirty years and sold it "
+        "to the town. Today there is a museum in it, which is open from April to October. In the yard behind it there are two donkeys "
+        "and a small garden.",
+        {"inputs": {"question": "Who sold the mill to the town?"}},
+    ),
+}
 
 
 @contextmanager

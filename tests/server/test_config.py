@@ -16,7 +16,7 @@ def test_flags_win_over_environment_over_file(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("PROACTIVELLM_HOST", "127.0.0.3")
     config = read_config(file, port=3)
     assert (config.port, config.host, config.kv_memory, config.model) == (3, "127.0.0.3", 512 << 20, ["a", "b"])
-    assert (read_config().port, read_config().model) == (2, ["checkpoints/smollm2"])
+    assert (read_config().port, read_config().model) == (2, ["checkpoints/translate-en-de"])
 
 
 def test_several_models_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

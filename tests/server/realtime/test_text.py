@@ -214,7 +214,7 @@ def test_the_blocking_client(live: Live) -> None:
 def test_the_program_of_the_docs(live: Live) -> None:
     page = (Path(__file__).parents[3] / "docs" / "openai.md").read_text()
     program = page.split("```python\n")[1].split("```")[0]
-    for theirs, ours in {"8000": str(live.port), "smollm2": "tiny", "translate": "echo"}.items():
+    for theirs, ours in {"8000": str(live.port), "translate-en-de": "tiny", "translate": "echo"}.items():
         assert program.count(theirs) == 1
         program = program.replace(theirs, ours)
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
