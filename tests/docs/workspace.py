@@ -15,7 +15,7 @@ from proactivellm_client.sync import connect
 import heads
 from backbones.loading import load
 from tests.backbones.test_adapters import write
-from tests.backbones.test_loading import save
+from tests.backbones.test_loading import hearing, save
 from tests.docs.pages import ROOT, blocks
 from tests.server.live import Live, wait_until
 
@@ -62,6 +62,7 @@ def fill(folder: Path) -> None:
         (folder / name).mkdir(parents=True)
         for file in first.iterdir():
             (folder / name / file.name).write_bytes(file.read_bytes())
+    hearing(folder / "path/to/hearing", {"unit": "ms", "tasks": {"transcribe": {"prompt": ""}}})
     write(folder / "path/to/adapter")
     write(folder / "runs/mine/model")
     (folder / "runs/mine/model/proactivellm.json").write_text(json.dumps({**SETTINGS, "backbone": str(first)}))

@@ -53,6 +53,7 @@ def test_started_tells_model_head_threshold_and_limits(live: Live) -> None:
         "unit": "word",
         "limits": {
             "max_source_tokens": LENGTH - prompt - source_end - header - 4,
+            "max_source_seconds": None,
             "max_output_tokens": 5,
             "max_message_bytes": live.config.max_message_bytes,
         },
