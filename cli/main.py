@@ -62,7 +62,7 @@ def serve(  # noqa: PLR0913, PLR0917 (one a flag)
     port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one. [default: 8000]", show_default=False)] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with any of the settings.")] = None,
     kv_memory: Annotated[
-        str | None, typer.Option(help="Memory for keys and values, per model. [default: 1GiB]", show_default=False)
+        str | None, typer.Option(help="Memory for keys and values, per model. [default: 256MiB]", show_default=False)
     ] = None,
     slot_length: Annotated[
         int | None, typer.Option(help="Tokens a session may hold: prompt, source and target. [default: 2048]", show_default=False)

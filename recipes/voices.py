@@ -16,7 +16,7 @@ from errors import InvalidValueError
 from recipes.recordings import Samples, at_rate
 
 FLITE = ("slt", "rms", "awb", "kal16")
-SECONDS = 600  # for one batch; a program that hangs ends here
+SECONDS = 3600  # for one batch; a program that hangs ends here
 
 
 class Voice(Protocol):
