@@ -96,7 +96,9 @@ class ServerConfig(BaseSettings):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: str = "cpu"
     threads: int | None = Field(default=None, ge=1, description="torch threads; default: torch's own choice")
-    kv_memory: Annotated[int, BeforeValidator(parse_bytes)] = Field(default=256 << 20, ge=1, description="bytes for keys and values, a model")
+    kv_memory: Annotated[int, BeforeValidator(parse_bytes)] = Field(
+        default=256 << 20, ge=1, description="bytes of keys and values, a model"
+    )
     slot_length: int = Field(default=2048, ge=2, description="tokens a session may hold: prompt, source and target")
     tick_tokens: int = Field(default=256, ge=4, description="tokens of one forward pass")
     max_message_bytes: int = Field(default=64 << 10, ge=1024, description="largest text frame")
