@@ -164,10 +164,11 @@ def test_commands_within_sentences_name_what_there_is(page: Path) -> None:
 
 
 class Brief(serve.Server):
-    """Stops once its models are loaded and its device ticks."""
+    """Stops once its models are loaded and its device ticks, or could not be loaded."""
 
     async def main_loop(self) -> None:
-        wait_until(lambda: self.config.app.state.worker.ready)  # type: ignore[union-attr]  # the application
+        worker = self.config.app.state.worker  # type: ignore[union-attr]  # the application
+        wait_until(lambda: worker.ready or worker.failed is not None)
 
 
 def prepared(command: Command, live: Live) -> list[str]:
