@@ -99,7 +99,7 @@ class Metrics:
     def _add_latencies(self, registry: CollectorRegistry) -> None:
         self.queue_age = Gauge(
             "proactivellm_queue_age_seconds",
-            "Age of the oldest source message that nothing was written about, or of the last write about it; 0 if none waits",
+            "The longest that a session with unanswered source waits for anything to be read or written; 0 if none does",
             registry=registry,
         )
         self.first_write = Histogram(

@@ -18,7 +18,7 @@ class Step:
 
 
 class Overload:
-    """tick, queue: bounds in seconds, of the slowest tick and of the oldest source message (server/timing.py); 0 is none."""
+    """tick, queue: bounds in seconds, of the slowest tick, and of a session that waits for an answer (server/timing.py); 0 is none."""
 
     def __init__(self, *, tick: float, queue: float, shed: bool) -> None:
         self._bounds = (tick, queue)

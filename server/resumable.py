@@ -31,6 +31,7 @@ class Resumable(Duplex):
         self._history = History(config.resume_buffer)
         self._parked = False  # the socket broke, and nobody came back yet
         self._claims = 0
+        self._claimed = False  # its client is back, and waits for the socket before to end
         self._turn = asyncio.Lock()  # of the socket that is served
 
     async def serve(self) -> None:
@@ -45,14 +46,12 @@ class Resumable(Duplex):
         if self._turn.locked():
             self.fail(elsewhere)
         async with self._turn:
-            if claim != self._claims:  # a third came while this one waited
+            if claim != self._claims or self._token is None:  # a third came while this one waited, or the session ended
                 await socket.send_text(self._error(elsewhere, fatal=True)(1).model_dump_json())
                 await socket.close(CLOSE_CODES[elsewhere.code], elsewhere.code)
                 return
-            self._socket = socket
-            while not self._events.empty():
-                if (build := self._events.get_nowait()) is not None:
-                    self._numbered(build)
+            self._socket, self._claimed = socket, False
+            self._number_waiting()
             self._drained.set()
             try:
                 self._again = [self._resumed(self._seq).model_dump_json(), *self._history.since(last_seq)]
@@ -79,6 +78,8 @@ class Resumable(Duplex):
             return False
         if error is not None:
             return error.code == "resumed_elsewhere"
+        if self._claimed:
+            return True
         self._parked = code in BROKEN and self._tokens.park(self._token)
         if self._parked:
             log.info("connection.broken", session=self._session_id, close_code=code)
@@ -105,12 +106,24 @@ class Resumable(Duplex):
         """Leaves the socket to the connection of the token. Raises BadStateError, or ResumeError for a token or number of no use."""
         if self._frames != 1:
             raise BadStateError("expected session.resume as the first message of a connection, got it later")
-        other = self._tokens.find(token, self._caller)
-        assert isinstance(other, Resumable)
-        other._history.since(last_seq)
+        try:
+            other = self._tokens.find(token, self._caller)
+            assert isinstance(other, Resumable)
+            if other._parked:
+                other._number_waiting()
+            other._history.since(last_seq)
+        except ResumeError:
+            self._frames -= 1  # a refused one does not count
+            raise
         self._tokens.claim(token)
-        other._parked = False
+        other._parked, other._claimed = False, True
         self.resumes, self._leaves = (other, last_seq), True
+
+    def _number_waiting(self) -> None:
+        """What waits for a socket is kept with what was sent."""
+        while not self._events.empty():
+            if (build := self._events.get_nowait()) is not None:
+                self._numbered(build)
 
     def _numbered(self, build: Build) -> str:
         frame = super()._numbered(build)

@@ -31,17 +31,18 @@ class History:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._frames: deque[str] = deque()
+        self._frames: deque[tuple[str, int]] = deque()  # and its bytes
         self._size = 0
         self.last = 0  # number of the newest
 
     def add(self, frame: str) -> None:
         """The event that was, or is about to be, sent; numbered 1, 2, …"""
-        self._frames.append(frame)
+        size = len(frame.encode())
+        self._frames.append((frame, size))
         self.last += 1
-        self._size += len(frame)
+        self._size += size
         while self._size > self._limit and len(self._frames) > 1:
-            self._size -= len(self._frames.popleft())
+            self._size -= self._frames.popleft()[1]
 
     def since(self, seq: int) -> list[str]:
         """Every event after number `seq`. Raises ResumeError where some are no longer kept, and for a number that is to come."""
@@ -52,7 +53,7 @@ class History:
             raise ResumeError(
                 "resume_gap", f"expected to have missed at most the last {len(self._frames)} events, got {missed}: start the session again"
             )
-        return list(self._frames)[len(self._frames) - missed :]
+        return [frame for frame, _ in list(self._frames)[len(self._frames) - missed :]]
 
 
 class Conversation(Protocol):

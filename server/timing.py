@@ -31,23 +31,23 @@ class Timings:
         self._live.discard(timing)
 
     def queue_age(self) -> float:
-        """Seconds since the oldest source message came that nothing was written about yet, or since the last write about it.
+        """Seconds that a session with source waits for anything to be read or written, the longest of all.
 
-        A long target is no queue. Asked at every scrape, so that it grows while a tick hangs.
+        Neither a long target nor a client's own backlog is a queue. Asked at every scrape, so that it grows while a tick hangs.
         """
         now = self.clock()
-        return max((now - (timing.written or timing.waiting[0]) for timing in self._live if timing.waiting), default=0.0)
+        return max((now - max(timing.waiting[0], timing.answered) for timing in self._live if timing.waiting), default=0.0)
 
 
 class Timing:
     """One session.
 
-    waiting: when its unanswered source messages came, in order; written: when the first of them was last written about, or 0
+    waiting: when its unanswered source messages came, in order; answered: when there was a read or write last, or 0
     """
 
     def __init__(self, timings: Timings) -> None:
         self.waiting: deque[float] = deque()
-        self.written = 0.0
+        self.answered = 0.0
         self._timings, self._metrics, self._clock = timings, timings.metrics, timings.clock
         self._model = self._head = ""
         self._opened = False
@@ -78,7 +78,7 @@ class Timing:
                 self._write(now)
             case Read():
                 self.waiting.popleft()
-                self.written = 0.0
+                self.answered = now
             case Done():
                 self._done(outcome, now)
             case Crashed():
@@ -91,7 +91,7 @@ class Timing:
     def _write(self, now: float) -> None:
         if self.waiting:  # text that was held back comes at a cancel, when everything was answered
             self._metrics.lag.labels(self._model).observe(now - self.waiting[0])
-            self.written = now
+            self.answered = now
         if not self._wrote:
             self._metrics.first_write.labels(self._model).observe(now - self._first)
             self._wrote = True

@@ -31,6 +31,8 @@ from server.worker import Worker
 log = structlog.get_logger()
 PATH = "/v1/transcribe"
 STATUS: Mapping[str, int] = {
+    "not_authorised": 401,
+    "forbidden": 403,
     "too_large": 413,
     "source_too_long": 413,
     "too_fast": 429,

@@ -24,21 +24,28 @@ CLOSE_SECONDS = 3.0  # to take what was sent before the close, and to answer tha
 class Pending:
     """Connections that are no open websocket: they send a request, are answered, or are being closed.
 
-    Beyond `limit` the oldest is dropped, so that who opens many keeps nobody out. `seconds` are for a whole request.
-    `met` is called for each that was dropped.
+    Beyond `limit` the oldest that is not being answered is dropped, so that who opens many keeps nobody out, and ends nobody's answer;
+    only where all others are being answered, the oldest of those.
+    `seconds` are for a whole request. `met` is called for each that was dropped.
     """
 
     def __init__(self, limit: int, seconds: float, met: Callable[[], None]) -> None:
         self.seconds = seconds
         self._limit, self._met = limit, met
-        self._held: dict[asyncio.BaseTransport, None] = {}
+        self._held: dict[asyncio.BaseTransport, bool] = {}  # whether it is being answered
 
     def hold(self, transport: asyncio.Transport) -> None:
         """Counts the connection, as the newest."""
         self._held.pop(transport, None)
-        self._held[transport] = None
+        self._held[transport] = False
         if len(self._held) > self._limit:
-            self.drop(cast(asyncio.Transport, next(iter(self._held))))
+            idle = (other for other, is_answered in self._held.items() if not is_answered and other is not transport)
+            self.drop(cast(asyncio.Transport, next(idle, next(iter(self._held)))))
+
+    def answer(self, transport: asyncio.Transport, *, begins: bool) -> None:
+        """The answer to a whole request begins, or ends."""
+        if transport in self._held:
+            self._held[transport] = begins
 
     def drop(self, transport: asyncio.Transport) -> None:
         """Ends the connection without a word."""
@@ -104,10 +111,12 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_message_complete()
         if self.cycle is not None and not self.cycle.response_complete:
             self._forget_deadline()
+            _pending(self.config).answer(self.transport, begins=True)
 
     def on_response_complete(self) -> None:
         """Another request may follow; not where one waits already, or the connection is being closed."""
         super().on_response_complete()
+        _pending(self.config).answer(self.transport, begins=False)
         if self.timeout_keep_alive_task is not None:
             self._expect_request()
 

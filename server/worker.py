@@ -26,6 +26,7 @@ from server.supervise import Restarts
 __all__ = ["Crashed", "Handle", "Loader", "Opened", "Outcome", "Refused", "Worker", "load_checkpoint"]
 log = structlog.get_logger()
 
+STOP_SECONDS = 10.0  # that a tick may take when the server stops
 COMMANDS_SECONDS = 0.05  # of messages taken before a tick, where there are so many
 
 
@@ -65,10 +66,13 @@ class Worker:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stops after the current tick and waits for that."""
+        """Stops after the current tick and waits for that; not for ever, as a device may hang."""
         self._stopping.set()
         self._commands.put(lambda: None)
-        self._thread.join()
+        self._thread.join(STOP_SECONDS)
+        if self._thread.is_alive():
+            self.failed = RuntimeError(f"expected the device's thread to end within {STOP_SECONDS:g} s, it hangs")
+            log.error("worker.left_behind", error=str(self.failed))
 
     @property
     def engines(self) -> dict[str, Engine]:

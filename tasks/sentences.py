@@ -34,7 +34,8 @@ def first_end(text: str, seen: int = 0) -> int | None:
     characters in which no end was found before.
     """
     for found in _END.finditer(text, max(seen - _LOOK_BACK, 0)):
-        if not _is_abbreviated(text, found):
+        # What ends before `seen` was passed over then: with less of the text in front of it, it may look otherwise.
+        if found.end() >= seen and not _is_abbreviated(text, found):
             return found.end()
     return None
 

@@ -306,3 +306,49 @@ def test_a_client_gives_up_where_the_session_is_gone(monkeypatch: pytest.MonkeyP
         wait_until(lambda: live.worker.ready)
         with pytest.raises(ServerError, match="unknown_session"):
             asyncio.run(act(live))
+
+
+@pytest.mark.parametrize("how", ["lost", "closed"])
+def test_a_socket_that_ends_while_another_takes_over_ends_nothing(how: str) -> None:
+    """The server learns of the end between the claim and its turn."""
+
+    async def change_over(live: Live) -> None:
+        old, new = await live.connect(ping_interval=None), await live.connect(ping_interval=None)
+        await send(old, START)
+        started = await receive(old)
+        await send(old, append("The "))
+        last = (await until(old, "read"))[-1]["seq"]
+        await send(new, {"type": "session.resume", "resume_token": started["resume_token"], "last_seq": last})
+        ending = asyncio.create_task(old.close(1000)) if how == "closed" else old.transport.abort()
+        assert (await receive(new))["type"] == "session.resumed"
+        await asyncio.sleep(0.7)  # longer than the session would be kept
+        await send(new, append("dog "))
+        await asyncio.wait_for(until(new, "read"), 20)
+        await new.close()
+        if ending is not None:
+            await ending
+
+    with Live(resume_seconds=0.5, kv_memory=10**7) as live:
+        wait_until(lambda: live.worker.ready)
+        for _ in range(4):
+            asyncio.run(change_over(live))
+
+
+def test_a_refused_resume_does_not_count_as_a_frame(live: Live) -> None:
+    async def act() -> Event:
+        first = await live.connect()
+        await send(first, {"type": "session.resume", "resume_token": "nobody's", "last_seq": 0})
+        assert (await receive(first))["code"] == "unknown_session"
+        await send(first, START)
+        started = await receive(first)
+        await send(first, append("The "))
+        last = (await until(first, "read"))[-1]["seq"]
+        first.transport.abort()
+        second = await live.connect()
+        await send(second, {"type": "session.resume", "resume_token": started["resume_token"], "last_seq": last})
+        resumed = await receive(second)
+        await second.close()
+        return resumed
+
+    resumed = asyncio.run(act())
+    assert (resumed["type"], resumed["frames"], resumed["n"]) == ("session.resumed", 2, 1)

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from server.transport import MAX_FRAGMENTS, MAX_HEAD, MAX_UNSENT
+from server.transport import MAX_FRAGMENTS, MAX_HEAD, MAX_UNSENT, Pending
 from tests.server.keyed import ask, keyed
 from tests.server.live import Live, neighbour, wait_until
 
@@ -231,3 +231,30 @@ def test_a_client_that_sends_pings_and_takes_no_pongs_is_hung_up_on() -> None:
         with pytest.raises(ConnectionError):
             raw.sendall(ping * (20 * MAX_UNSENT // len(ping)))
         wait_until(lambda: live.app_metric("proactivellm_connections", {}) == 0)
+
+
+def test_who_opens_many_ends_nobodys_answer() -> None:
+    """A request that is whole may be answered for an hour."""
+    dropped: list[str] = []
+
+    class Transport(asyncio.Transport):
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def abort(self) -> None:
+            dropped.append(self.name)
+
+    pending = Pending(2, 10.0, lambda: None)
+    answered, *others = (Transport(name) for name in ("answered", "a", "b", "c"))
+    pending.hold(answered)
+    pending.answer(answered, begins=True)
+    for other in others:
+        pending.hold(other)
+    assert dropped == ["a", "b"]
+    pending.answer(answered, begins=False)
+    pending.hold(others[0])
+    assert dropped == ["a", "b", "answered"]
+    for other in others[::2]:
+        pending.answer(other, begins=True)
+    pending.hold(others[1])  # all others are being answered
+    assert dropped[3:] == ["c"]

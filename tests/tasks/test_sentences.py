@@ -67,3 +67,12 @@ def test_an_end_once_told_stands_but_for_the_blanks_behind_it(text: str, more: s
 def test_what_was_searched_before_need_not_be_searched_again(text: str, seen: int) -> None:
     if first_end(text[:seen]) is None:
         assert first_end(text, min(seen, len(text))) == first_end(text)
+
+
+@given(text=TEXT, cut=st.integers(0, 60))
+def test_no_end_is_found_in_what_was_passed_over(text: str, cut: int) -> None:
+    """`Mr.` before an empty line is no end, and the empty line is none either, however far the search is on."""
+    assert first_end("Mr.\n\n" + "a" * 62, 66) is None
+    if first_end(text[:cut]) is None:
+        end = first_end(text, min(cut, len(text)))
+        assert end is None or end >= min(cut, len(text))
