@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from backbones import audio_input
 from backbones.audio_resample import Resampler
 from errors import InvalidValueError
 
@@ -37,7 +38,7 @@ def seconds(path: Path) -> float:
 def milliseconds(path: Path) -> int:
     """The same, rounded up, as phi is."""
     samples, rate = _header(path)
-    return -(-1000 * samples // rate)
+    return audio_input.milliseconds(samples, rate)
 
 
 def _header(path: Path) -> tuple[int, int]:

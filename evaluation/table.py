@@ -102,7 +102,8 @@ class Table:
         records = self.records(label)
         present = [place for place, record in enumerate(records) if record is not None]
         known = [record for record in records if record is not None]
-        columns = [*self._quality(known), *_outputs(known), *_latencies(known, self.pace), *_word_lags(known)] if known else []
+        lags = _word_lags(known)
+        columns = [*self._quality(known), *_outputs(known), *_latencies(known, self.pace), *_lag_means(lags)] if known else []
         every = np.zeros((len(records), sum(statistics.shape[1] for _, statistics, _ in columns)))
         if columns:
             every[present] = np.hstack([statistics for _, statistics, _ in columns])
@@ -111,7 +112,7 @@ class Table:
         for key, statistics, score in columns:
             found[key] = score(sums[:, start : start + statistics.shape[1]])
             start += statistics.shape[1]
-        return {key: self._trusted(row) for key, row in {**found, **self._paced(known, present), **self._spoken(known, present)}.items()}
+        return {key: self._trusted(row) for key, row in {**found, **self._paced(known, present), **self._spoken(lags, present)}.items()}
 
     def _trusted(self, row: Rows) -> Rows:
         """Of fewer than two clusters the resamples are all the same and say nothing."""
@@ -130,10 +131,8 @@ class Table:
                 found |= self._quantiles("pace", name, [of_record(record) for record in records], present)
         return found
 
-    def _spoken(self, records: Sequence[Record], present: Sequence[int]) -> dict[Key, Rows]:
-        if not records or not all(record.word_ends for record in records):
-            return {}
-        return self._quantiles("word_ends", "lag", [word_lag.lags(record) for record in records], present)
+    def _spoken(self, lags: Sequence[Sequence[float]], present: Sequence[int]) -> dict[Key, Rows]:
+        return self._quantiles("word_ends", "lag", lags, present) if lags else {}
 
     def _quantiles(self, group: str, name: str, values: Sequence[Sequence[float]], present: Sequence[int]) -> dict[Key, Rows]:
         p50, p95 = pace.quantiles(values, self.resamples.cluster[present].tolist(), self.resamples)
@@ -164,11 +163,14 @@ def _outputs(records: Sequence[Record]) -> list[Column]:
     ]
 
 
-def _word_lags(records: Sequence[Record]) -> list[Column]:
-    if not all(record.word_ends for record in records):
-        return []
-    found = [word_lag.lags(record) for record in records]
-    return [(("word_ends", "lag_mean"), np.array([(sum(lags), len(lags)) for lags in found], dtype=np.float64), ratio)]
+def _word_lags(records: Sequence[Record]) -> list[list[float]]:
+    """Of each record; none where a recording does not say when its words end."""
+    return [word_lag.lags(record) for record in records] if all(record.word_ends for record in records) else []
+
+
+def _lag_means(lags: Sequence[Sequence[float]]) -> list[Column]:
+    found = np.array([(sum(each), len(each)) for each in lags], dtype=np.float64)
+    return [(("word_ends", "lag_mean"), found, ratio)] if lags else []
 
 
 def _latencies(records: Sequence[Record], words_a_second: float) -> list[Column]:

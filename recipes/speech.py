@@ -13,10 +13,9 @@ import numpy as np
 import typer
 from rich.progress import Progress
 
-from errors import UnknownNameError
 from recipes.command import command
 from recipes.recordings import Recording, Recordings, Samples, put_together
-from recipes.voices import FLITE, Flite, Piper, Voice
+from recipes.voices import Voice, readers
 from tasks import translation
 
 BATCH = 64  # recordings of one start of a voice's program
@@ -88,13 +87,9 @@ def main(
     seed: Annotated[int, typer.Option(help="Of the order, the voices and the pauses.")] = 0,
 ) -> None:
     """Have sentences read aloud."""
-    if test_voice not in FLITE:
-        raise UnknownNameError("voice", test_voice, FLITE, param="test_voice")
-    voices: list[Voice] = [Flite(name) for name in FLITE if name != test_voice]
-    if piper is not None:
-        voices.insert(0, Piper(piper, piper_program))
-    for split, readers, share in (("test", [Flite(test_voice)], 0.125), ("dev", voices, 0.125), ("train", voices, 1.0)):
-        print(f"{split}: {make(data, out, split, readers, hours=share * hours, seed=seed):.2f} hours")
+    for split, voices in readers(piper, piper_program, test_voice).items():
+        share = 1.0 if split == "train" else 0.125
+        print(f"{split}: {make(data, out, split, voices, hours=share * hours, seed=seed):.2f} hours")
 
 
 if __name__ == "__main__":

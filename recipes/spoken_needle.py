@@ -13,10 +13,9 @@ from typing import Annotated
 import typer
 from rich.progress import track
 
-from errors import UnknownNameError
 from recipes.command import command
 from recipes.recordings import Recording, Recordings
-from recipes.voices import FLITE, Flite, Piper, Voice
+from recipes.voices import Voice, readers
 from tasks import needle_qa
 from tasks.example import Example
 
@@ -49,13 +48,8 @@ def main(
     seed: Annotated[int, typer.Option(help="Of the passages.")] = 0,
 ) -> None:
     """Have needle QA's passages read aloud."""
-    if test_voice not in FLITE:
-        raise UnknownNameError("voice", test_voice, FLITE, param="test_voice")
-    voices: list[Voice] = [Flite(name) for name in FLITE if name != test_voice]
-    if piper is not None:
-        voices.insert(0, Piper(piper, piper_program))
-    for split, readers, wanted in (("test", [Flite(test_voice)], count // 10), ("dev", voices, count // 10), ("train", voices, count)):
-        make(out, split, readers, count=wanted, seed=seed)
+    for split, voices in readers(piper, piper_program, test_voice).items():
+        make(out, split, voices, count=count if split == "train" else count // 10, seed=seed)
 
 
 if __name__ == "__main__":

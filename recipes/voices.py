@@ -12,7 +12,7 @@ from typing import Protocol
 
 import soundfile  # type: ignore[import-untyped]
 
-from errors import InvalidValueError
+from errors import InvalidValueError, UnknownNameError
 from recipes.recordings import Samples, at_rate
 
 FLITE = ("slt", "rms", "awb", "kal16")
@@ -70,6 +70,16 @@ class Piper:
             if len(sounds) != len(lines):
                 raise InvalidValueError(f"expected {len(lines)} recordings of {self._program}; got {len(sounds)}")
             return [_read(path) for path in sounds]
+
+
+def readers(piper: Path | None, program: str, test_voice: str) -> dict[str, list[Voice]]:
+    """Of each split: `test_voice`, one of flite's, reads test data and nothing else. Raises InvalidValueError for what is not there."""
+    if test_voice not in FLITE:
+        raise UnknownNameError("voice", test_voice, FLITE, param="test_voice")
+    voices: list[Voice] = [Flite(name) for name in FLITE if name != test_voice]
+    if piper is not None:
+        voices.insert(0, Piper(piper, program))
+    return {"test": [Flite(test_voice)], "dev": voices, "train": voices}
 
 
 def _found(program: str, package: str) -> str:

@@ -16,7 +16,7 @@ from errors import BadStateError, ProactiveError
 from server import wire
 from server.config import ServerConfig
 from server.duplex import Build, FatalError
-from server.events import to_error, to_request, to_wire
+from server.events import to_error, to_request, to_started, to_wire
 from server.metrics import Metrics
 from server.resumable import Resumable
 from server.resume import ResumeError, Resumes
@@ -171,20 +171,13 @@ class Connection(Resumable):
             self._put(lambda seq: to_wire(outcome, seq))
 
     def _opened(self, opened: Opened, token: str | None, seq: int) -> wire.SessionStarted:
-        return wire.SessionStarted(
-            seq=seq,
+        return to_started(
+            opened,
+            seq,
             session_id=self._session_id,
-            resume_token=token,
-            model=opened.model,
-            head=opened.head,
-            threshold=opened.threshold,
-            unit="word" if self._sound is None else "ms",
-            limits=wire.Limits(
-                max_source_tokens=opened.source_capacity,
-                max_source_seconds=None if self._sound is None else self._quota.max_audio_seconds,
-                max_output_tokens=opened.max_output_tokens,
-                max_message_bytes=self._config.max_message_bytes,
-            ),
+            token=token,
+            audio_seconds=None if self._sound is None else self._quota.max_audio_seconds,
+            message_bytes=self._config.max_message_bytes,
         )
 
     def _end_session(self) -> None:

@@ -8,6 +8,7 @@ from engine import actions
 from engine.request import Request, Sampling
 from errors import LimitError, ProactiveError
 from server import wire
+from server.handle import Opened
 
 # Errors that end the connection, by code: their close codes (clients/protocol.md has the table with what to do).
 CLOSE_CODES: Mapping[str, int] = {
@@ -82,6 +83,27 @@ def to_start(request: Request, model: str | None) -> wire.SessionStart:
         if form is None
         else wire.Audio(format=form.encoding, rate=form.rate, channels=form.channels, silence_gate=request.silence_gate),
         allow_stride=request.allow_stride,
+    )
+
+
+def to_started(
+    opened: Opened, seq: int, *, session_id: str, token: str | None, audio_seconds: float | None, message_bytes: int
+) -> wire.SessionStarted:
+    """The session that was opened, with its bounds. audio_seconds: of one that hears, else None."""
+    return wire.SessionStarted(
+        seq=seq,
+        session_id=session_id,
+        resume_token=token,
+        model=opened.model,
+        head=opened.head,
+        threshold=opened.threshold,
+        unit="word" if audio_seconds is None else "ms",
+        limits=wire.Limits(
+            max_source_tokens=opened.source_capacity,
+            max_source_seconds=audio_seconds,
+            max_output_tokens=opened.max_output_tokens,
+            max_message_bytes=message_bytes,
+        ),
     )
 
 

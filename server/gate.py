@@ -5,11 +5,9 @@ A new route is guarded without doing anything for it. Knows ASGI and the wire's 
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
 
 import structlog
 from fastapi import WebSocket, WebSocketDisconnect
-from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -21,18 +19,11 @@ from server.keys import Caller
 from server.limits import Limits
 from server.metrics import Metrics
 from server.pages import is_page
+from server.refusals import refusal
 
 log = structlog.get_logger()
 OPEN = frozenset({"/healthz", "/readyz"})  # for whoever asks: a probe has no key
 KEY_ONLY = frozenset({"/metrics", "/v1/tokens"})  # not for tokens: those are in browsers
-STATUS: Mapping[str, int] = {
-    "not_authorised": 401,
-    "forbidden": 403,
-    "origin_not_allowed": 403,
-    "host_not_allowed": 403,
-    "too_fast": 429,
-    "no_capacity": 503,
-}
 TELL_SECONDS = 1.0  # to take one event and its close
 
 
@@ -84,7 +75,7 @@ class Gate:
         if scope["type"] == "websocket" and (carries_credential(scope["subprotocols"]) or "origin" in Headers(scope=scope)):
             await _tell(error, WebSocket(scope, receive, send))
             return
-        response = _response(error)
+        response = refusal(error)
         if scope["type"] == "http":
             await response(scope, receive, send)
         else:
@@ -102,11 +93,3 @@ async def _tell(error: ProactiveError, socket: WebSocket) -> None:
             await socket.accept(subprotocol=chosen)
             await socket.send_text(event.model_dump_json())
             await socket.close(CLOSE_CODES[error.code], error.code)
-
-
-def _response(error: ProactiveError) -> JSONResponse:
-    headers = {"WWW-Authenticate": "Bearer"} if error.code == "not_authorised" else {}
-    if isinstance(error, LimitError) and error.retry_after is not None:
-        headers["Retry-After"] = str(max(1, round(error.retry_after)))
-    told = {"code": error.code, "message": error.message, "param": error.param}
-    return JSONResponse(told, status_code=STATUS[error.code], headers=headers)

@@ -7,38 +7,30 @@ import asyncio
 import contextlib
 import importlib.util
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Self
 
 import structlog
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Json, ValidationError
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from engine.actions import AppendAudio, Done, End, Read
-from errors import InvalidValueError, LimitError, NoCapacityError, ProactiveError, first_fault, in_our_words
+from errors import InvalidValueError, LimitError, ProactiveError, first_fault, in_our_words
 from server import wire
 from server.config import ServerConfig
-from server.events import to_error, to_request, to_wire
+from server.events import to_error, to_request, to_started, to_wire
 from server.handle import Crashed, Handle, Opened, Outcome, Refused
 from server.limits import Quota
 from server.metrics import Metrics
+from server.refusals import refusal
 from server.sound_file import SoundFile
 from server.worker import Worker
 
 log = structlog.get_logger()
 PATH = "/v1/transcribe"
-STATUS: Mapping[str, int] = {
-    "not_authorised": 401,
-    "forbidden": 403,
-    "too_large": 413,
-    "source_too_long": 413,
-    "too_fast": 429,
-    "too_many_sessions": 429,
-    **dict.fromkeys(("no_capacity", "not_ready", "shutting_down", "worker_failed", "overloaded"), 503),
-}
 BLOCK = 0.4  # seconds of sound in a message
 AHEAD = 8  # messages without an answer; a client that takes no events gets none answered
 IN_MEMORY = 1 << 20  # bytes of a file; the rest of a larger one is on disk
@@ -56,6 +48,14 @@ class Asked(BaseModel):
     threshold: float | None = None
     max_output_tokens: int | None = None
     silence_gate: bool = True
+
+    @classmethod
+    def of(cls, request: Request) -> Self:
+        """Raises InvalidValueError."""
+        try:
+            return cls.model_validate(dict(request.query_params))
+        except ValidationError as error:
+            raise _refused(error) from None
 
     def start(self, sound: SoundFile) -> wire.SessionStart:
         """The session for a file. Raises InvalidValueError."""
@@ -75,27 +75,20 @@ def mount(app: FastAPI, worker: Worker, config: ServerConfig, metrics: Metrics) 
     @app.post(PATH)
     async def transcribe(request: Request) -> Response:
         quota: Quota = request.state.quota
-        ends = contextlib.ExitStack()
         try:
-            try:
-                asked = Asked.model_validate(dict(request.query_params))
-            except ValidationError as error:
-                raise _refused(error) from None
+            asked = Asked.of(request)
             worker.check_admits()
-            file = ends.enter_context(_new_file())
-            await _receive(request, file, quota, config.max_file_bytes)
-            sound = await asyncio.to_thread(SoundFile, file, quota.max_audio_seconds)
-            ends.callback(sound.close)
-            session = ends.enter_context(FileSession(worker, quota, config, sound))
-            opened = await session.open(asked.start(sound))
+            with contextlib.ExitStack() as ends:
+                file = ends.enter_context(_new_file())
+                await _receive(request, file, quota, config.max_file_bytes)
+                sound = await asyncio.to_thread(SoundFile, file, quota.max_audio_seconds)
+                ends.callback(sound.close)
+                session = ends.enter_context(FileSession(worker, quota, config, sound))
+                opened = await session.open(asked.start(sound))
+                return Events(session.events(opened), ends.pop_all().close)
         except ProactiveError as error:
-            ends.close()
             metrics.errors.labels(error.code).inc()
-            return _response(error)
-        except BaseException:
-            ends.close()
-            raise
-        return Events(session.events(opened), ends.close)
+            return refusal(error)
 
 
 class FileSession:
@@ -137,20 +130,13 @@ class FileSession:
     async def events(self, opened: Opened) -> AsyncIterator[str]:
         """Of the whole session: as on `/v1/stream`, but for the reads."""
         yield self._told(
-            lambda seq: wire.SessionStarted(
-                seq=seq,
+            lambda seq: to_started(
+                opened,
+                seq,
                 session_id=self._handle.session_id,
-                resume_token=None,
-                model=opened.model,
-                head=opened.head,
-                threshold=opened.threshold,
-                unit="ms",
-                limits=wire.Limits(
-                    max_source_tokens=opened.source_capacity,
-                    max_source_seconds=self._quota.max_audio_seconds,
-                    max_output_tokens=opened.max_output_tokens,
-                    max_message_bytes=self._config.max_message_bytes,
-                ),
+                token=None,
+                audio_seconds=self._quota.max_audio_seconds,
+                message_bytes=self._config.max_message_bytes,
             )
         )
         sender = asyncio.create_task(self._send())
@@ -227,10 +213,3 @@ async def _receive(request: Request, file: "tempfile.SpooledTemporaryFile[bytes]
 def _refused(error: ValidationError) -> InvalidValueError:
     where, told = first_fault(error, "query")
     return InvalidValueError(f"{where}: {in_our_words(told)}", param=where)
-
-
-def _response(error: ProactiveError) -> JSONResponse:
-    retry = error.retry_after if isinstance(error, LimitError | NoCapacityError) else None
-    headers = {} if retry is None else {"Retry-After": str(max(1, round(retry)))}
-    told = {"code": error.code, "message": error.message, "param": error.param}
-    return JSONResponse(told, status_code=STATUS.get(error.code, 400), headers=headers)

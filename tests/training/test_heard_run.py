@@ -21,12 +21,11 @@ from errors import InvalidValueError
 from tests import tiny
 from tests.backbones.audio import encoder
 from tests.training import heard
-from tests.training.test_trainer import QUIET, TASK, TEMPLATE, losses
+from tests.training.test_trainer import QUIET, TASK, TEMPLATE, kill, losses
 from training import data, state
 from training.config import Config
 from training.progress import read_metrics
 from training.run import train
-from training.trainer import Trainer
 
 SIZES = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
 AUGMENTED = {"speed": [0.9, 1.1], "gain": [-3, 3], "noise": [10, 30]}
@@ -70,17 +69,7 @@ def weights(out: Path) -> dict[str, torch.Tensor]:
 def test_a_run_that_was_killed_goes_on_to_the_identical_losses(tmp_path: Path, tones: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train(config(tmp_path / "whole", tones), QUIET)
     broken = config(tmp_path / "broken", tones, run={"checkpoint_steps": 2})
-    step = Trainer._one_step
-
-    def killed(self: Trainer) -> None:
-        if self._step == 3:
-            raise KeyboardInterrupt
-        step(self)
-
-    monkeypatch.setattr(Trainer, "_one_step", killed)
-    with pytest.raises(KeyboardInterrupt):
-        train(broken, QUIET)
-    monkeypatch.setattr(Trainer, "_one_step", step)
+    kill(broken, 3, monkeypatch)
     torch.manual_seed(99)  # another process
     train(broken, QUIET)
     assert losses(tmp_path / "broken") == losses(tmp_path / "whole")

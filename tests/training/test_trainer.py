@@ -67,6 +67,21 @@ def config(out: Path, pairs: Path, **changes: Any) -> Config:
     return Config.model_validate(plain)
 
 
+def kill(run: Config, at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs it, and kills it before the step after step `at`."""
+    step = Trainer._one_step
+
+    def killed(self: Trainer) -> None:
+        if self._step == at:
+            raise KeyboardInterrupt
+        step(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_one_step", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(run, QUIET)
+
+
 def losses(out: Path) -> list[float]:
     return [line["loss"] for line in read_metrics(out) if "loss" in line]
 
@@ -81,17 +96,7 @@ def test_a_run_that_was_killed_goes_on_to_the_identical_losses(
     }
     train(config(tmp_path / "whole", pairs, **more), QUIET)
     broken = config(tmp_path / "broken", pairs, run={"checkpoint_steps": 3}, **more)
-    step = Trainer._one_step
-
-    def killed(self: Trainer) -> None:
-        if self._step == 5:
-            raise KeyboardInterrupt
-        step(self)
-
-    monkeypatch.setattr(Trainer, "_one_step", killed)
-    with pytest.raises(KeyboardInterrupt):
-        train(broken, QUIET)
-    monkeypatch.setattr(Trainer, "_one_step", step)
+    kill(broken, 5, monkeypatch)
     assert state.latest(tmp_path / "broken") == tmp_path / "broken" / "step-00000003"
     torch.manual_seed(99)  # another process
     train(broken, QUIET)
