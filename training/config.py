@@ -60,11 +60,15 @@ class Model(_Part):
 
 
 class Lora(_Part):
-    """Low-rank adapters on the linear layers named `targets`; `merge` writes served checkpoints with the adapters added in."""
+    """Low-rank adapters on the linear layers named `targets`; `merge` writes served checkpoints with the adapters added in.
+
+    first_layer: layers before it stay as they are; there is no backward pass through them
+    """
 
     r: int = Field(default=16, ge=1)
     alpha: int = Field(default=32, ge=1)
     dropout: Share = 0.0
+    first_layer: int = Field(default=0, ge=0)
     targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
     merge: bool = False
 
@@ -93,7 +97,7 @@ class Data(_Part):
     """One data set: a reference as `tasks.data.read_data` takes it, and the task it is trained for.
 
     weight: its share of the items drawn, relative to the others'; default: the number of its items
-    limit:  only the first so many items
+    limit:  only the first so many items, of those of at most `max_words` source words
     join:   how often one, two, three, … items are joined to one; default: always one. Recordings are not joined, nor carried
     trailing_blank: how often the source ends in a blank, as that of a client that ends every word with one does
     carried: how often an item begins with the last sentence of another, source and target, as a slot does that a stream goes on in
@@ -104,6 +108,7 @@ class Data(_Part):
     task: str
     weight: float | None = Field(default=None, gt=0)
     limit: int | None = Field(default=None, ge=1)
+    max_words: int | None = Field(default=None, ge=1)
     join: tuple[Share, ...] = (1.0,)
     trailing_blank: Share = 0.25
     carried: Share = 0.0

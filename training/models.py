@@ -17,10 +17,9 @@ from backbones.audio_encoder import AudioEncoder
 from backbones.checkpoint import CheckpointConfig, Template
 from errors import CheckpointError, InvalidValueError
 from tasks import Task
+from training.attention import FUSED
 from training.config import Fresh, Lora, Model
 
-# Dense masks that every device takes, without a fork of any model.
-ATTENTION = "sdpa"
 _ALPHABET = pre_tokenizers.ByteLevel.alphabet()
 
 
@@ -38,7 +37,9 @@ class Trainee:
     encoder: AudioEncoder | None = None
 
 
-def load_base(settings: Model, lora: Lora | None, tasks: Mapping[str, Task] | None, *, dtype: torch.dtype) -> Trainee:
+def load_base(
+    settings: Model, lora: Lora | None, tasks: Mapping[str, Task] | None, *, dtype: torch.dtype, attention: str = FUSED
+) -> Trainee:
     """A base, in float32, or with its frozen weights in `dtype` under adapters. Adapters that it has are trained further, or merged.
 
     Raises CheckpointError if there is none to be found, InvalidValueError for other adapters than those that the base has.
@@ -49,7 +50,7 @@ def load_base(settings: Model, lora: Lora | None, tasks: Mapping[str, Task] | No
     weights = loading.locate(found.base, Path())
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            weights, dtype=dtype if lora else torch.float32, attn_implementation=ATTENTION, use_safetensors=True
+            weights, dtype=dtype if lora else torch.float32, attn_implementation=attention, use_safetensors=True
         )
         tokenizer = AutoTokenizer.from_pretrained(weights)
     except (OSError, ValueError, KeyError) as error:
@@ -68,7 +69,7 @@ def load_base(settings: Model, lora: Lora | None, tasks: Mapping[str, Task] | No
     return Trainee(model, adapted, tokenizer, config)
 
 
-def make_fresh(settings: Model, tasks: Mapping[str, Task] | None, tokenizer: Any, *, seed: int) -> Trainee:
+def make_fresh(settings: Model, tasks: Mapping[str, Task] | None, tokenizer: Any, *, seed: int, attention: str = FUSED) -> Trainee:
     """Random weights, the same for the same seed. Raises InvalidValueError for sizes that the architecture does not take."""
     assert settings.fresh is not None
     ends = {"eos_token_id": tokenizer.eos_token_id, "bos_token_id": None, "pad_token_id": None}
@@ -76,7 +77,7 @@ def make_fresh(settings: Model, tasks: Mapping[str, Task] | None, tokenizer: Any
     try:
         shape = AutoConfig.for_model(settings.fresh.architecture, vocab_size=len(tokenizer), **ends, **settings.fresh.sizes)
         model = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
-            shape, attn_implementation=ATTENTION, dtype=torch.float32
+            shape, attn_implementation=attention, dtype=torch.float32
         )
     except (ValueError, TypeError) as error:
         raise InvalidValueError(f"expected sizes that {settings.fresh.architecture} takes: {error}", param="model.fresh") from error
@@ -123,8 +124,19 @@ def _settled(config: CheckpointConfig, settings: Model, tasks: Mapping[str, Task
 def _adapted(model: Any, lora: Lora) -> Any:
     from peft import LoraConfig, get_peft_model  # noqa: PLC0415 (seconds to import, and full fine-tuning needs none of it)
 
+    layers = range(lora.first_layer, model.config.num_hidden_layers)
+    if not layers:
+        raise InvalidValueError(
+            f"expected lora.first_layer below the base's {model.config.num_hidden_layers} layers; got {lora.first_layer}",
+            param="lora.first_layer",
+        )
     wanted = LoraConfig(
-        r=lora.r, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=list(lora.targets), task_type="CAUSAL_LM"
+        r=lora.r,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=list(lora.targets),
+        layers_to_transform=list(layers) if lora.first_layer else None,
+        task_type="CAUSAL_LM",
     )
     try:
         with warnings.catch_warnings():

@@ -19,7 +19,7 @@ from backbones import loading
 from errors import InvalidValueError
 from tasks import DEFAULT_TASKS, Task
 from tasks.data import data_hash
-from training import evaluate
+from training import attention, evaluate
 from training.config import Audio, Config, Model, difference, lasting, restated
 from training.data import Mixture, Part, Views, check, cut, read
 from training.ears import prepare
@@ -50,7 +50,7 @@ def train(config: Config, console: Console | None = None) -> Path:
     accelerator = Accelerator(cpu=cpu, mixed_precision="bf16" if dtype is torch.bfloat16 else "no")
     with accelerator.main_process_first():
         _same_run(config, parts)
-        trainee = _trainee(config, tasks, parts, dtype)
+        trainee = _trainee(config, tasks, parts, dtype, attention.choose(dtype, cpu=cpu))
     encoder = Encoder(trainee.tokenizer, trainee.config, trainee.model.config.max_position_embeddings, _sounds(config, trainee))
     check([*parts, *dev], encoder)
     views = Views(config.loss, config.budget, trainee.config.offset)
@@ -97,13 +97,13 @@ def _same_run(config: Config, parts: Sequence[Part]) -> None:
         raise InvalidValueError(f"expected a folder that can be written at {out}: {error}", param="run.out") from None
 
 
-def _trainee(config: Config, tasks: dict[str, Task], parts: Sequence[Part], dtype: torch.dtype) -> Trainee:
+def _trainee(config: Config, tasks: dict[str, Task], parts: Sequence[Part], dtype: torch.dtype, attention: str) -> Trainee:
     torch.manual_seed(config.run.seed)
     model = config.model
     if model.fresh:
-        trainee = make_fresh(model, tasks, _tokenizer(config, parts), seed=config.run.seed)
+        trainee = make_fresh(model, tasks, _tokenizer(config, parts), seed=config.run.seed, attention=attention)
     else:
-        trainee = load_base(model, config.lora, config.tasks, dtype=dtype)
+        trainee = load_base(model, config.lora, config.tasks, dtype=dtype, attention=attention)
     trainee = _hearing(config, trainee)
     return checkpointed(trainee) if config.run.gradient_checkpointing else trainee
 
@@ -163,7 +163,7 @@ def _judged(config: Config, dev: Sequence[Part], encoder: Encoder, views: Views)
     for part in dev:
         rng = np.random.default_rng(config.run.seed)
         items = [encoder.encode(example, part.task, part.settings.data) for example in part.examples]
-        judged[f"{part.settings.task}:{Path(part.settings.data).name}"] = cut(
+        judged[f"{part.settings.task}:{part.settings.data}"] = cut(
             [fixed.pack(item, rng) for item in items], config.run.batch_tokens
         )
     return judged

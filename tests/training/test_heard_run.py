@@ -83,9 +83,8 @@ def test_it_learns_to_write_what_it_hears_and_is_served(tmp_path: Path, tones: P
     folder = train(config(tmp_path / "run", tones, run=run, dev=dev, audio={"augmentation": {}}), QUIET)
     found = losses(tmp_path / "run")
     assert sum(found[-3:]) < 0.6 * sum(found[:3])
-    judged = [
-        line["dev/transcribe:tones.jsonl/stream"] for line in read_metrics(tmp_path / "run") if "dev/transcribe:tones.jsonl/stream" in line
-    ]
+    name = f"dev/transcribe:{tones}/stream"
+    judged = [line[name] for line in read_metrics(tmp_path / "run") if name in line]
     assert len(judged) == 2
     assert judged[1] < judged[0]
     checkpoint = loading.load(str(folder), dtype="float32")

@@ -134,9 +134,10 @@ def test_a_fresh_model_learns_and_is_served(tmp_path: Path, pairs: Path) -> None
     folder = train(config(tmp_path / "run", pairs, run=run, dev=dev), QUIET)
     found = losses(tmp_path / "run")
     assert sum(found[-5:]) < 0.6 * sum(found[:5])
-    judged = [line for line in read_metrics(tmp_path / "run") if "dev/translate:pairs.tsv/batch" in line]
+    name = f"dev/translate:{pairs}/batch"
+    judged = [line for line in read_metrics(tmp_path / "run") if name in line]
     assert [line["step"] for line in judged] == [30, 60]
-    assert judged[1]["dev/translate:pairs.tsv/batch"] < judged[0]["dev/translate:pairs.tsv/batch"]
+    assert judged[1][name] < judged[0][name]
     checkpoint = loading.load(str(folder), dtype="float32")
     assert checkpoint.name == "tiny"
     assert checkpoint.config.tasks["translate"].gate == "word"
