@@ -14,7 +14,10 @@ FUSED, PLAIN = "sdpa", "proactivellm_plain"
 
 
 def choose(dtype: torch.dtype, *, cpu: bool) -> str:
-    """The name under which transformers finds the attention that is fastest in `dtype`. Both take dense masks, without a fork of any model."""
+    """The name under which transformers finds the attention that is fastest in `dtype`.
+
+    Both take dense masks, without a fork of any model.
+    """
     return PLAIN if cpu and dtype is torch.bfloat16 else FUSED
 
 

@@ -163,7 +163,5 @@ def _judged(config: Config, dev: Sequence[Part], encoder: Encoder, views: Views)
     for part in dev:
         rng = np.random.default_rng(config.run.seed)
         items = [encoder.encode(example, part.task, part.settings.data) for example in part.examples]
-        judged[f"{part.settings.task}:{part.settings.data}"] = cut(
-            [fixed.pack(item, rng) for item in items], config.run.batch_tokens
-        )
+        judged[f"{part.settings.task}:{part.settings.data}"] = cut([fixed.pack(item, rng) for item in items], config.run.batch_tokens)
     return judged

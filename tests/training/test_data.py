@@ -4,9 +4,11 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from itertools import islice
+from pathlib import Path
 
 import pytest
 
+from errors import InvalidValueError
 from tasks.example import Example
 from tests import tiny
 from tests.training import examples
@@ -132,3 +134,18 @@ def test_runs_that_were_begun_before_anything_could_be_carried_go_on_to_the_same
             for field in ("tokens", "positions", "limit", "copy", "step", "target"):
                 digest.update(vars(example)[field].astype("int64").tobytes())
     assert digest.hexdigest() == "b587d249853e8dd6ecd4a910f6a1e3c04be8cd0456efb4d4fa6e8f3812a5066c"
+
+
+def test_only_items_of_so_many_words_are_taken_if_asked(tmp_path: Path) -> None:
+    pairs = tmp_path / "pairs.tsv"
+    pairs.write_text("".join(f"{'dog ' * count}end\t{'Hund ' * count}\n" for count in range(1, 9)), encoding="utf-8")
+
+    def lengths(**settings: object) -> list[int]:
+        found = data.read(Data.model_validate({"data": str(pairs), "task": "echo", **settings}), {"echo": TASK}).examples
+        return [len(example.source.split()) for example in found]
+
+    assert lengths() == [2, 3, 4, 5, 6, 7, 8, 9]
+    assert lengths(max_words=4) == [2, 3, 4]
+    assert lengths(max_words=4, limit=2) == [2, 3]
+    with pytest.raises(InvalidValueError, match="expected an item of at most 1 words; got none"):
+        lengths(max_words=1)

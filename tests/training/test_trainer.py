@@ -271,6 +271,20 @@ def test_adapters_are_trained_on_in_a_second_stage(tmp_path: Path, pairs: Path, 
         stage("other", first, r=8)
 
 
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
+def test_adapters_begin_at_the_layer_that_is_asked_for(tmp_path: Path, pairs: Path, base: Path) -> None:
+    def run(name: str, first: int) -> Path:
+        model, lora = {"base": str(base), "fresh": None, "template": None}, {"r": 4, "first_layer": first}
+        made = config(tmp_path / name, pairs, data=[{"data": str(pairs), "task": "echo"}], model=model, tasks=None, lora=lora)
+        return train(made, QUIET)
+
+    written = state.read_tensors(run("upper", 1) / "adapter_model.safetensors")
+    assert {name.split(".layers.")[1].split(".")[0] for name in written} == {"1", "2"}
+    assert loading.load(str(tmp_path / "upper" / "model"), dtype="float32").backbone.model.config.num_hidden_layers == 3
+    with pytest.raises(InvalidValueError, match=r"lora\.first_layer below the base's \d layers; got \d"):
+        run("none", 3)
+
+
 def test_a_configuration_is_refused_with_the_field_at_fault(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     for text, message in (
