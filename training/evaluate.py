@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from training.objective import Loss, losses
+from training.objective import Loss, judge
 from training.views import Packed, collate
 
 # One stream view is enough to see whether it learns, and always the same one.
@@ -19,7 +19,7 @@ def evaluate(model: nn.Module, batches: Sequence[Sequence[Packed]], device: torc
     batch, stream, predictions = 0.0, 0.0, 0
     for examples in batches:
         packed = collate(examples).to(device)
-        found = losses(LOSS, model(packed), packed.labels)
+        found = judge(LOSS, model, packed)
         batch, stream, predictions = batch + float(found.batch), stream + float(found.mslm), predictions + found.predictions
     model.train()
     return batch / predictions, stream / predictions

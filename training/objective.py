@@ -9,10 +9,12 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
+from torch.nn import functional
 
 from backbones.audio_encoder import AudioEncoder
 from backbones.audio_mel import MelFrames
 from training.losses.batch_nll import batch_nll
+from training.losses.ctc import ctc
 from training.losses.mslm import mslm
 from training.losses.spsd import spsd
 from training.views import Batch
@@ -22,6 +24,7 @@ class Loss(BaseModel):
     """Which losses, and how. A plain stage is `batch` alone: then no stream view is packed.
 
     weight: lambda; top_k: tokens of the teacher that the KL looks at one by one; views: K, stream views per example
+    ctc: weight of CTC on what is heard (losses/ctc.py), for a new encoder
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -31,6 +34,7 @@ class Loss(BaseModel):
     weight: float = Field(default=0.1, ge=0, alias="lambda")
     top_k: int = Field(default=100, ge=1)
     views: int = Field(default=1, ge=1)
+    ctc: float = Field(default=0.0, ge=0)
 
     @property
     def batch_view(self) -> bool:
@@ -56,49 +60,81 @@ class Losses:
     batch: torch.Tensor
     mslm: torch.Tensor
     spsd: torch.Tensor
+    ctc: torch.Tensor
     predictions: int
 
 
 class PackedModel(nn.Module):
     """A causal language model whose forward takes a packed batch, so that wrappers for several devices see one call.
 
-    encoder: of a model that hears
+    encoder: of a model that hears; ctc: whether what it hears is scored as well, by `lm_head`, and by `blank` for no token
     """
 
-    def __init__(self, model: Any, encoder: AudioEncoder | None = None) -> None:
+    def __init__(self, model: Any, encoder: AudioEncoder | None = None, *, ctc: bool = False) -> None:
         super().__init__()
         self.model = model
         self.encoder = encoder
+        self.blank = nn.Linear(model.config.hidden_size, 1) if encoder is not None and ctc else None
         # By this name accelerate asks what is to be one shard (FSDP).
         self._no_split_modules = getattr(model, "_no_split_modules", None)
 
-    def forward(self, batch: Batch) -> torch.Tensor:
-        """[C, R, V] logits: `lm_head` runs on predicted rows only."""
+    def forward(self, batch: Batch) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+        """[C, R, V] logits: `lm_head` runs on predicted rows only. If what is heard is scored, also [T, U + 1]."""
+        heard = self._heard(batch)
         hidden = self.model.base_model(
-            **self._inputs(batch), position_ids=batch.positions, attention_mask=batch.mask(), use_cache=False
+            **self._inputs(batch, heard), position_ids=batch.positions, attention_mask=batch.mask(), use_cache=False
         ).last_hidden_state  # [B, N, D]
-        logits: torch.Tensor = self.model.lm_head(hidden.flatten(0, 1).index_select(0, batch.rows.flatten()))
-        return logits.view(*batch.rows.shape, -1)
+        rows: torch.Tensor = self.model.lm_head(hidden.flatten(0, 1).index_select(0, batch.rows.flatten()))
+        logits = rows.view(*batch.rows.shape, -1)
+        return logits if heard is None or self.blank is None else (logits, self._aligned(heard, torch.unique(batch.labels)))
 
-    def _inputs(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """Ids, or embeddings [B, N, D] where some of the sources are heard."""
+    def _heard(self, batch: Batch) -> torch.Tensor | None:
+        """[T, D] audio tokens, one example after the other; None where all sources are text."""
         if not batch.mels:
-            return {"input_ids": batch.tokens}
+            return None
         assert self.encoder is not None
+        return torch.cat([one.embeddings for one in self.encoder.whole([MelFrames(mel, range(len(mel))) for mel in batch.mels])])
+
+    def _inputs(self, batch: Batch, heard: torch.Tensor | None) -> dict[str, torch.Tensor]:
+        """Ids, or embeddings [B, N, D] where some of the sources are heard."""
+        if heard is None:
+            return {"input_ids": batch.tokens}
         embedded = self.model.get_input_embeddings()(batch.tokens)
-        heard = self.encoder.whole([MelFrames(mel, range(len(mel))) for mel in batch.mels])
-        tokens = torch.cat([one.embeddings for one in heard]).to(embedded.dtype)
-        return {"inputs_embeds": embedded.flatten(0, 1).index_copy(0, batch.heard, tokens).view_as(embedded)}
+        return {"inputs_embeds": embedded.flatten(0, 1).index_copy(0, batch.heard, heard.to(embedded.dtype)).view_as(embedded)}
+
+    def _aligned(self, heard: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        """[T, D] -> [T, U + 1] for the U tokens of this batch: all V would double the time of a step.
+
+        Where `lm_head` shares the embeddings, what is heard is drawn to those of its tokens.
+        """
+        assert self.blank is not None
+        even = functional.rms_norm(heard, heard.shape[-1:])
+        return torch.cat([even @ self.model.lm_head.weight[tokens].T, self.blank(even)], dim=-1)
 
 
-def losses(loss: Loss, logits: torch.Tensor, labels: torch.Tensor) -> Losses:
-    """Of logits [C, R, V], the batch view first if there is one, and labels [R]. In float32 at least."""
-    # Not in the model's forward: a wrapper that shards it in bfloat16 gives its output that dtype.
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+def judge(loss: Loss, model: nn.Module, batch: Batch) -> Losses:
+    """Of one forward of a PackedModel, or of what wraps one."""
+    made = model(batch)
+    logits, heard = made if isinstance(made, tuple) else (made, None)
+    aligned = None
+    if loss.ctc and heard is not None:
+        aligned = ctc(_precise(heard), batch.units, torch.unique(batch.labels, return_inverse=True)[1], batch.written)
+    return losses(loss, logits, batch.labels, aligned)
+
+
+def losses(loss: Loss, logits: torch.Tensor, labels: torch.Tensor, aligned: torch.Tensor | None = None) -> Losses:
+    """Of logits [C, R, V], the batch view first if there is one, and labels [R]; aligned: CTC, as a sum."""
+    logits = _precise(logits)
     nothing = logits.new_zeros(())
     stream = logits[int(loss.batch_view) :]
     batch_part = batch_nll(logits[0], labels) if loss.batch else nothing
     mslm_part = mslm(stream, labels) if loss.mslm else nothing
     spsd_part = spsd(logits[0], stream, loss.top_k) if loss.spsd else nothing
-    total = batch_part + mslm_part + loss.weight * spsd_part
-    return Losses(total, batch_part.detach(), mslm_part.detach(), spsd_part.detach(), len(labels))
+    ctc_part = nothing if aligned is None else aligned
+    total = batch_part + mslm_part + loss.weight * spsd_part + loss.ctc * ctc_part
+    return Losses(total, batch_part.detach(), mslm_part.detach(), spsd_part.detach(), ctc_part.detach(), len(labels))
+
+
+def _precise(logits: torch.Tensor) -> torch.Tensor:
+    """In float32 at least. Not in the model's forward: a wrapper that shards it in bfloat16 gives its output that dtype."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))

@@ -22,12 +22,14 @@ from training.data import Mixture
 from training.evaluate import evaluate
 from training.export import export, export_encoder
 from training.models import Trainee
-from training.objective import PackedModel, losses
+from training.objective import PackedModel, judge
 from training.optimizers import SCALE, learning_rate, optimizers
 from training.progress import Progress
 from training.views import Packed, collate
 
 WEIGHTS, OPTIMIZER, RANDOM, COUNTS = "weights.safetensors", "optimizer.safetensors", "random.safetensors", "counts.json"
+
+NAMES = ("loss", "batch", "mslm", "spsd", "ctc")  # of what is told after a step
 
 
 class TrainingError(ProactiveError):
@@ -55,7 +57,7 @@ class Trainer:
         self._out = config.run.out
         self._step, self._tokens = 0, 0
         found = state.latest(self._out)
-        packed = PackedModel(trainee.model, trainee.encoder).train()
+        packed = PackedModel(trainee.model, trainee.encoder, ctc=config.loss.ctc > 0).train()
         if found:
             packed.load_state_dict(state.read_tensors(found / WEIGHTS), strict=False)
         self._trained = {name for name, parameter in packed.named_parameters() if parameter.requires_grad}
@@ -109,7 +111,7 @@ class Trainer:
         batches = list(islice(self._mixture, self._config.run.accumulation * ranks))
         predictions = sum(example.predictions for batch in batches for example in batch)
         mine = batches[self._accelerator.process_index :: ranks]
-        sums = torch.zeros(4)
+        sums = torch.zeros(len(NAMES))
         for batch in mine:
             # Gradients travel between devices once a step.
             with nullcontext() if batch is mine[-1] else self._accelerator.no_sync(self._model):
@@ -122,13 +124,13 @@ class Trainer:
         self._tell(self._over_devices(sums) / predictions, norm, batches)
 
     def _backward(self, batch: Sequence[Packed], predictions: int) -> torch.Tensor:
-        """Adds the batch's gradients, of a loss that is a mean over the step's `predictions`. [4]: total and losses, as sums."""
+        """Adds the batch's gradients, of a loss that is a mean over the step's `predictions`. The sums of NAMES."""
         packed = collate(batch).to(self._accelerator.device)
-        found = losses(self._config.loss, self._model(packed), packed.labels)
+        found = judge(self._config.loss, self._model, packed)
         self._check(float(found.total.detach()), "loss", [batch])
         # Wrappers for several devices average over them.
         self._accelerator.backward(found.total * (self._accelerator.num_processes / predictions))
-        return torch.stack([found.total.detach(), found.batch, found.mslm, found.spsd]).cpu()
+        return torch.stack([found.total.detach(), found.batch, found.mslm, found.spsd, found.ctc]).cpu()
 
     def _update(self) -> None:
         for optimizer in self._optimizers:
@@ -146,8 +148,8 @@ class Trainer:
         raise TrainingError(f"expected a finite {what} at step {self._step + 1}; got {value} on the batch of {ids}; {stands}")
 
     def _tell(self, means: torch.Tensor, norm: float, batches: Sequence[Sequence[Packed]]) -> None:
-        named = dict(zip(("loss", "batch", "mslm", "spsd"), means.tolist(), strict=True))
-        switched_on = {"loss": True, **{name: getattr(self._config.loss, name) for name in ("batch", "mslm", "spsd")}}
+        named = dict(zip(NAMES, means.tolist(), strict=True))
+        switched_on = {"loss": True, **{name: getattr(self._config.loss, name) for name in NAMES[1:]}}
         numbers = {name: value for name, value in named.items() if switched_on[name]}
         numbers |= {"norm": norm, "lr": self._optimizers[0].param_groups[0]["lr"]}
         examples = [example for batch in batches for example in batch]

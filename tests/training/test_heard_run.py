@@ -77,6 +77,23 @@ def test_a_run_that_was_killed_goes_on_to_the_identical_losses(tmp_path: Path, t
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
 
 
+def test_ctc_falls_beside_the_other_losses_and_leaves_nothing_in_what_is_served(tmp_path: Path, tones: Path) -> None:
+    loss, run = {"ctc": 0.3, "mslm": False, "spsd": False}, {"steps": 24, "batch_tokens": 500}
+    made = config(tmp_path / "run", tones, run=run, loss=loss, audio={"augmentation": {}})
+    folder = train(made, QUIET)
+    lines = [line for line in read_metrics(tmp_path / "run") if "loss" in line]
+    for line in lines:
+        assert line["loss"] == pytest.approx(line["batch"] + 0.3 * line["ctc"], rel=1e-4)
+    assert sum(line["ctc"] for line in lines[-3:]) < 0.8 * sum(line["ctc"] for line in lines[:3])
+    assert "blank.weight" in weights(tmp_path / "run")
+    assert loading.load(str(folder), dtype="float32").encoder is not None
+    broken = config(tmp_path / "broken", tones, run={**run, "checkpoint_steps": 4}, loss=loss, audio={"augmentation": {}})
+    with pytest.MonkeyPatch.context() as patch:
+        kill(broken, 9, patch)
+    train(broken, QUIET)
+    assert losses(tmp_path / "broken") == losses(tmp_path / "run")
+
+
 def test_it_learns_to_write_what_it_hears_and_is_served(tmp_path: Path, tones: Path) -> None:
     run = {"steps": 24, "dev_steps": 12, "batch_tokens": 500}
     dev = [{"data": str(tones), "task": "transcribe", "limit": 4}]

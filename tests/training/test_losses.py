@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from training.losses.batch_nll import batch_nll
+from training.losses.ctc import ctc
 from training.losses.mslm import mslm
 from training.losses.spsd import spsd
 from training.objective import Loss, losses
@@ -64,6 +65,29 @@ def test_spsd_stays_finite_next_to_a_certain_teacher_and_a_certain_student() -> 
         assert torch.isfinite(leaf.grad).all()
 
 
+def test_ctc_sums_over_every_place_at_which_the_tokens_may_be() -> None:
+    """Tokens 0 and 1, the blank last. Behind each example's tokens is its end, which is not heard."""
+    first = logits([0.6, 0.1, 0.3], [0.2, 0.5, 0.3])
+    one = ctc(first, [2], torch.tensor([0, 1]), [2])
+    assert float(one) == pytest.approx(-log(0.6 * 0.2 + 0.6 * 0.3 + 0.3 * 0.2))
+    two = ctc(first, [2], torch.tensor([0, 1, 1]), [3])
+    assert float(two) == pytest.approx(-log(0.6 * 0.5))
+    second = logits([0.1, 0.1, 0.8], [0.3, 0.3, 0.4], [0.5, 0.25, 0.25])
+    both = ctc(torch.cat([first, second]), [2, 3], torch.tensor([0, 1, 1, 1, 1]), [2, 3])
+    alone = ctc(second, [3], torch.tensor([1, 1, 1]), [3])
+    assert float(alone) == pytest.approx(-log(0.1 * 0.4 * 0.25))  # the same token twice needs a blank between
+    assert float(both) == pytest.approx(float(one + alone))
+
+
+def test_ctc_of_more_tokens_than_are_heard_is_nothing() -> None:
+    scores = torch.randn(2, 4, requires_grad=True)
+    found = ctc(scores, [2], torch.tensor([0, 1, 2, 3]), [4])
+    found.backward()
+    assert float(found.detach()) == 0
+    assert scores.grad is not None
+    assert torch.isfinite(scores.grad).all()
+
+
 def test_the_objective_weighs_the_three_and_leaves_out_what_is_switched_off() -> None:
     torch.manual_seed(0)
     all_logits, labels = torch.randn(3, 4, 9, dtype=torch.float64), torch.tensor([1, 2, 3, 4])
@@ -76,6 +100,9 @@ def test_the_objective_weighs_the_three_and_leaves_out_what_is_switched_off() ->
     plain = losses(Loss(mslm=False, spsd=False), all_logits[:1], labels)
     assert float(plain.total) == float(plain.batch)
     assert float(plain.mslm) == float(plain.spsd) == 0
+    heard = losses(Loss(mslm=False, spsd=False, ctc=0.5), all_logits[:1], labels, torch.tensor(7.0))
+    assert float(heard.total) == pytest.approx(float(plain.batch) + 3.5)
+    assert float(heard.ctc) == 7
     stream = losses(Loss(batch=False, spsd=False), all_logits[1:], labels)
     assert float(stream.total) == float(found.mslm)
 

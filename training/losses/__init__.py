@@ -1,1 +1,1 @@
-"""The three losses of the paper, one file each. Each returns a sum over predictions; the objective divides by their number."""
+"""The three losses of the paper, and one for what is heard, a file each. Each is a sum over predictions."""

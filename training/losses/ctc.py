@@ -1,0 +1,24 @@
+"""CTC on what is heard (Graves et al. 2006): the target's tokens in their order, at places that nobody told.
+
+Beside the paper's losses, for a new encoder: a backbone finds out what to look at once the tokens are in what it hears (docs/log.md).
+Knows no view.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch.nn import functional
+from torch.nn.utils.rnn import pad_sequence
+
+
+def ctc(scores: torch.Tensor, heard: Sequence[int], labels: torch.Tensor, written: Sequence[int]) -> torch.Tensor:
+    """Sum over examples of -log P(tokens | what is heard), in nats; the last label of each, the end token, is not among the tokens.
+
+    scores: [T, U + 1], of U tokens and the blank; heard: T of each example; labels: [R] of those U; written: R of each example. An
+    example that has more tokens than it is heard adds nothing.
+    """
+    log_p = pad_sequence([part.log_softmax(-1) for part in torch.split(scores, list(heard))])  # [T of the longest, B, U + 1]
+    tokens = torch.cat([part[:-1] for part in torch.split(labels, list(written))])
+    lengths = torch.tensor(heard), torch.tensor([count - 1 for count in written])
+    blank = scores.shape[-1] - 1
+    return functional.ctc_loss(log_p, tokens, *lengths, blank=blank, reduction="sum", zero_infinity=True)
