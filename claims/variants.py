@@ -34,8 +34,7 @@ SIZES = {
     "tie_word_embeddings": True,
 }
 ANSWER = {
-    "prompt": "Read the passage and answer the question in a few words taken from it. If the passage does not tell, reply: unknown.\n\n"
-    "Question: {question}\n\nPassage:\n",
+    "prompt": "Answer the question from the passage in a few words, or reply: unknown.\n\nQuestion: {question}\n\nPassage:\n",
     "max_output_tokens": 32,
     "inputs": {"question": {"description": "the question to answer from the passage"}},
 }
@@ -54,11 +53,12 @@ class Recipe:
     plain_share: float
     accumulation: int = 1
     base: str | None = None
+    dtype: str = "auto"
 
 
 RECIPES = {
     "translate": Recipe(steps=700, rows=2048, plain_share=2 / 3),
-    "answer": Recipe(steps=160, rows=1024, plain_share=0.98, base="checkpoints/smollm2"),
+    "answer": Recipe(steps=160, rows=1024, plain_share=0.98, base="checkpoints/smollm2", dtype="bfloat16"),
 }
 
 
@@ -74,6 +74,7 @@ def configuration(task: str, variant: str, seed: int, recipe: Recipe, data: Path
         "checkpoint_minutes": 3,
         "keep": 1,
         "threads": threads,
+        "dtype": recipe.dtype,
     }
     shared = _translation(data) if task == "translate" else _answering(recipe, data)
     return Config.model_validate({**shared, "run": run, **VARIANTS[variant]})
@@ -92,9 +93,9 @@ def _translation(data: Path) -> Mapping[str, Any]:
 def _answering(recipe: Recipe, data: Path) -> Mapping[str, Any]:
     references = {"needle:train:20000": 0.5, (SQUAD % "train").format(data=data): 0.5}
     return {
-        "model": {"base": recipe.base, "name": "ablation-answer", "offset": 0},
+        "model": {"base": recipe.base, "name": "ablation-answer"},
         "tasks": {"answer": ANSWER},
-        "lora": {"r": 16},
+        "lora": {"r": 16, "first_layer": 10},
         "data": [{"data": name, "task": "answer", "weight": weight} for name, weight in references.items()],
-        "optimizer": {"lr": 6e-4},
+        "optimizer": {"lr": 8e-4},
     }
