@@ -24,9 +24,8 @@ from recipes.recordings import Recording, Recordings, Samples, at_rate, put_toge
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 ARCHIVE = "recordings.tar"
 KEPT = 5  # recordings of each digit and speaker that are for development
-LARGEST = 2**20  # bytes of one recording: a tenth of that is a long digit
+LONGEST = 2**20  # bytes of one recording: a tenth of that is a long digit
 PAUSES = (0.1, 0.8)  # seconds
-SHORTEST, LONGEST = 3, 8  # digits
 
 # By speaker, digit and number.
 Digits = Mapping[str, Mapping[int, Mapping[int, Samples]]]
@@ -39,7 +38,7 @@ def read(folder: Path) -> Digits:
         with tarfile.open(folder / ARCHIVE) as archive:
             for member in archive:
                 name = Path(member.name)
-                opened = archive.extractfile(member) if name.suffix == ".wav" and member.size <= LARGEST else None
+                opened = archive.extractfile(member) if name.suffix == ".wav" and member.size <= LONGEST else None
                 if opened is not None:
                     digit, speaker, number = name.stem.split("_")
                     samples, rate = soundfile.read(io.BytesIO(opened.read()), dtype="float32")
@@ -51,26 +50,17 @@ def read(folder: Path) -> Digits:
     return found
 
 
-def sequence(
-    digits: Mapping[int, Mapping[int, Samples]],
-    speaker: str,
-    split: str,
-    number: int,
-    numbers: range,
-    lengths: tuple[int, int] = (SHORTEST, LONGEST),
-) -> Recording:
-    """Digits by one speaker, of the recordings in `numbers`; the same for the same arguments. lengths: the fewest and the most."""
+def sequence(digits: Mapping[int, Mapping[int, Samples]], speaker: str, split: str, number: int, numbers: range) -> Recording:
+    """3 to 8 digits by one speaker, of the recordings in `numbers`; the same for the same arguments."""
     rng = np.random.default_rng([*f"{speaker}:{split}".encode(), number])
-    said = rng.integers(0, len(WORDS), size=rng.integers(lengths[0], lengths[1] + 1)).tolist()
+    said = rng.integers(0, len(WORDS), size=rng.integers(3, 9)).tolist()
     takes = [sorted(take for take in digits[digit] if take in numbers) for digit in said]
     pieces = [digits[digit][int(rng.choice(take))] for digit, take in zip(said, takes, strict=True)]
     samples, ends = put_together(pieces, rng.uniform(*PAUSES, size=len(pieces) + 1).tolist())
     return Recording(f"digits:{speaker}:{split}:{number}", speaker, " ".join(WORDS[digit] for digit in said), samples, ends)
 
 
-def make(
-    digits: Digits, out: Path, test_speaker: str, *, count: int, test_count: int, lengths: tuple[int, int] = (SHORTEST, LONGEST)
-) -> None:
+def make(digits: Digits, out: Path, test_speaker: str, *, count: int, test_count: int) -> None:
     """Writes what is missing. Raises UnknownNameError for a speaker who is not there."""
     if test_speaker not in digits:
         raise UnknownNameError("speaker", test_speaker, digits, param="test_speaker")
@@ -81,7 +71,7 @@ def make(
         for number in track(range(wanted), description=split):
             for speaker in speakers:
                 if f"digits:{speaker}:{split}:{number}" not in written.ids:
-                    written.add(sequence(digits[speaker], speaker, split, number, numbers, lengths))
+                    written.add(sequence(digits[speaker], speaker, split, number, numbers))
 
 
 def main(
@@ -90,13 +80,9 @@ def main(
     test_speaker: Annotated[str, typer.Option(help="Who is kept for testing.")] = "theo",
     count: Annotated[int, typer.Option(help="Sequences of each speaker that is trained on.", min=1)] = 1500,
     test_count: Annotated[int, typer.Option(help="Sequences for testing; as many in all for development.", min=1)] = 300,
-    shortest: Annotated[int, typer.Option(help="Digits of a sequence at least.", min=1)] = SHORTEST,
-    longest: Annotated[int, typer.Option(help="At most; a folder that was begun keeps what it has.", min=1)] = LONGEST,
 ) -> None:
-    """Make sequences of spoken digits with pauses."""
-    if shortest > longest:
-        raise InvalidValueError(f"expected --shortest of at most --longest, {longest}; got {shortest}", param="shortest")
-    make(read(data), out, test_speaker, count=count, test_count=test_count, lengths=(shortest, longest))
+    """Make sequences of 3 to 8 spoken digits with pauses."""
+    make(read(data), out, test_speaker, count=count, test_count=test_count)
 
 
 if __name__ == "__main__":
