@@ -41,10 +41,18 @@ def options(flags: dict[str, Any]) -> dict[str, Any]:
 
 
 async def stream(
-    url: str, task: str, session_options: dict[str, Any], send: Send, view: View, *, api_key: str | None = None, resume: bool = False
+    url: str,
+    task: str,
+    session_options: dict[str, Any],
+    send: Send,
+    view: View,
+    *,
+    api_key: str | None = None,
+    resume: bool = False,
+    replay: bool = False,
 ) -> Done:
-    """Runs one session to its end, over several connections if it may `resume`. Raises what the client raises."""
-    async with connect(url, api_key=api_key, resume=resume).session(task, **session_options) as session:
+    """Runs one session to its end, over several connections if it may `resume` or `replay`. Raises what the client raises."""
+    async with connect(url, api_key=api_key, resume=resume, replay=replay).session(task, **session_options) as session:
         sender = asyncio.ensure_future(send(session, view))
         receiver = asyncio.create_task(_receive(session, view.event))
         try:

@@ -24,10 +24,14 @@ class Fault:
 
 
 class Proxy:
-    """Each connection meets the next fault of the list, and those behind them none. `url` takes the place of the server's."""
+    """Each connection meets the next fault of the list, and those behind them none. `url` takes the place of the server's.
 
-    def __init__(self, port: int, faults: Sequence[Fault]) -> None:
+    elsewhere: the server of every connection but the first, where it is another
+    """
+
+    def __init__(self, port: int, faults: Sequence[Fault], elsewhere: int | None = None) -> None:
         self._upstream, self._faults = port, list(faults)
+        self._elsewhere = port if elsewhere is None else elsewhere
         self._writers: list[asyncio.StreamWriter] = []
         self._tasks: list[asyncio.Task[None]] = []
         self.connections = 0
@@ -39,15 +43,16 @@ class Proxy:
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         fault = self._faults[self.connections] if self.connections < len(self._faults) else Fault()
+        upstream = self._elsewhere if self.connections else self._upstream
         self.connections += 1
         task = asyncio.current_task()
         assert task is not None
         self._tasks.append(task)
-        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._upstream)
+        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", upstream)
         self._writers += [writer, server_writer]
         ups = [server_writer]
         if fault.twice:
-            _, twin = await asyncio.open_connection("127.0.0.1", self._upstream)
+            _, twin = await asyncio.open_connection("127.0.0.1", upstream)
             self._writers.append(twin)
             ups.insert(0, twin)
         pipes = [
@@ -91,9 +96,9 @@ async def _pipe(reader: asyncio.StreamReader, writers: Sequence[asyncio.StreamWr
 
 
 @asynccontextmanager
-async def proxied(port: int, faults: Sequence[Fault]) -> AsyncIterator[Proxy]:
+async def proxied(port: int, faults: Sequence[Fault], elsewhere: int | None = None) -> AsyncIterator[Proxy]:
     """The proxy, within this event loop."""
-    proxy = Proxy(port, faults)
+    proxy = Proxy(port, faults, elsewhere)
     async with await asyncio.start_server(proxy.handle, "127.0.0.1", 0) as server:
         proxy.port = server.sockets[0].getsockname()[1]
         try:

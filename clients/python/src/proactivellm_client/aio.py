@@ -13,35 +13,40 @@ from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.typing import Subprotocol
 
-from proactivellm_client.errors import ClientError, ClosedError, ConnectError, NotAuthorisedError, ProtocolError
+from proactivellm_client.errors import ClientError, ClosedError, ConnectError, NotAuthorisedError, ProtocolError, ServerError
 from proactivellm_client.events import Done, Error, Event, GoingAway, Pong, Read, SessionStarted, UnknownEvent, Write
 from proactivellm_client.opening import closed_error, connect_error, socket_options
 from proactivellm_client.protocol import SUBPROTOCOL, Options, Protocol, is_for_iteration, websocket_url
+from proactivellm_client.replayed import ELSEWHERE
 from proactivellm_client.unanswered import pauses
 
 
-def connect(url: str, *, api_key: str | None = None, resume: bool = False, **options: Any) -> "Client":
+def connect(url: str, *, api_key: str | None = None, resume: bool = False, replay: bool = False, **options: Any) -> "Client":
     """A client of the server at `url` (`ws://host:port`; `http` and a missing path are understood). Connects when it is entered.
 
     `api_key`: a key or browser token; without it $PROACTIVELLM_API_KEY is taken, and "" sends none. `resume`: a session goes on over
-    another connection where one breaks, if the server keeps it (`session.started.resume_token`). `options` go to
+    another connection where one breaks, if the server keeps it (`session.started.resume_token`). `replay`: where it cannot, it is begun
+    again, perhaps at another server, and its whole source, which is kept in memory for that, sent again; what was handed out is not
+    handed out again, and DivergedError is raised if the session does not go as before. `options` go to
     `websockets.asyncio.client.connect`. Raises ProtocolError for what is no URL or no key.
     """
-    return Client(url, api_key=api_key, resume=resume, **options)
+    return Client(url, api_key=api_key, resume=resume, replay=replay, **options)
 
 
 class Client:
     """One connection. `async with connect(url) as client` keeps it for several sessions, one after the other."""
 
-    def __init__(self, url: str, *, api_key: str | None = None, resume: bool = False, **options: Any) -> None:
-        self._url, self._options, self._resume = websocket_url(url), socket_options(options, api_key), resume
+    def __init__(self, url: str, *, api_key: str | None = None, resume: bool = False, replay: bool = False, **options: Any) -> None:
+        self._url, self._options = websocket_url(url), socket_options(options, api_key)
+        self._resume, self._replay = resume, replay
         self.resumed = 0  # times that a session went on over another connection
+        self.replayed = 0  # times among them that it was begun again
         self._socket: ClientConnection | None = None
         self._pings = 0
         self._reset()
 
     def _reset(self) -> None:
-        self._protocol = Protocol(resume=self._resume)
+        self._protocol = Protocol(resume=self._resume, replay=self._replay)
         self._session: Session | None = None  # the last that was started
         self._events: deque[Event] = deque()
         self._pongs: set[int] = set()
@@ -82,7 +87,7 @@ class Client:
         try:
             await self._socket.send(frame)
         except ConnectionClosed as closed:
-            if self._protocol.resumable:  # then it is sent over the next connection
+            if self._protocol.mendable:  # then it is sent over the next connection
                 await self._until(lambda: self.resumed != resumed or self._protocol.state == "done")
                 return
             # Why it was closed may still lie unread.
@@ -98,14 +103,16 @@ class Client:
             event = self._protocol.receive(await self._socket.recv())
         except ConnectionClosed as closed:
             why = self._protocol.why(closed_error(closed))
-            if not self._protocol.resumable:
+            if not self._protocol.mendable:
                 raise why from None
             await self._mend(why)
             return
         if event is None:
             return
         if isinstance(event, Error) and event.fatal:
-            raise event.as_exception()
+            if not self._protocol.mendable:
+                raise event.as_exception()
+            return  # the server closes the connection next
         if isinstance(event, Pong) and isinstance(event.id, int):
             self._pongs.add(event.id)
         if is_for_iteration(event):
@@ -114,7 +121,10 @@ class Client:
     # ---- a connection that broke
 
     async def _mend(self, why: ClientError) -> None:
-        """Goes on over another connection. Raises `why` the last one ended if there is none, and ServerError if the session is gone."""
+        """Goes on over another connection. Raises `why` the last one ended if there is none, ServerError if the session is gone.
+
+        And DivergedError if it was begun again as another.
+        """
         for pause in pauses():
             await asyncio.sleep(pause)
             try:
@@ -125,14 +135,16 @@ class Client:
                 continue
             except LookupError:
                 break
+            except ServerError as refused:
+                if not self._replay or refused.code not in ELSEWHERE:
+                    raise
         raise why
 
     async def _go_on(self) -> None:
         socket, unanswered = await self._dial(), self._protocol.unanswered
         assert unanswered is not None
         try:
-            await socket.send(self._protocol.resume())
-            arrived = self._protocol.resumed(await socket.recv())
+            arrived = await self._take_up(socket)
             while (frame := unanswered.after(arrived)) is not None:
                 await socket.send(frame)
                 arrived += 1
@@ -140,6 +152,18 @@ class Client:
             await socket.close()
             raise
         self._socket, self.resumed = socket, self.resumed + 1
+
+    async def _take_up(self, socket: ClientConnection) -> int:
+        """The session, resumed or begun again over this connection: the number of frames that the server has."""
+        if self._protocol.resumable:
+            await socket.send(self._protocol.resume())
+            if (arrived := self._protocol.resumed(await socket.recv())) is not None:
+                return arrived
+        await socket.send(self._protocol.start_again())
+        while not self._protocol.begun_again(await socket.recv()):
+            pass
+        self.replayed += 1
+        return 1
 
     async def _until(self, satisfied: Callable[[], bool]) -> None:
         """Takes events off the socket until it is so. Of several tasks one receives at a time."""

@@ -25,6 +25,10 @@ class ProtocolError(ClientError):
     """The other side does not speak `proactivellm.v1`, or this side used a session in a state that does not allow it."""
 
 
+class DivergedError(ClientError):
+    """A session that was begun again does not write what was handed out before: that text and the rest do not belong together."""
+
+
 class UnsendableError(ClientError):
     """A message that the server would close the connection for: half a surrogate pair, a number that JSON lacks, or too long a text.
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, TypedDict
 from urllib.parse import urlsplit, urlunsplit
 
-from proactivellm_client.errors import ClientError, ClosedError, ProtocolError, UnsendableError
+from proactivellm_client.errors import ClientError, ClosedError, DivergedError, ProtocolError, UnsendableError
 from proactivellm_client.events import (
     Decision,
     Done,
@@ -22,6 +22,7 @@ from proactivellm_client.events import (
     Write,
     parse,
 )
+from proactivellm_client.replayed import ELSEWHERE, Replayed
 from proactivellm_client.unanswered import Unanswered
 
 SUBPROTOCOL = "proactivellm.v1"
@@ -66,12 +67,16 @@ def websocket_url(url: str) -> str:
 class Protocol:
     """seq: events received; n: source messages sent and counted; answered: those that a read has answered; written: target tokens.
 
-    unanswered: what a broken connection may have lost, where sessions are to be resumed, else None
+    unanswered: what a broken connection may have lost, where sessions are to be resumed or begun again, else None
     """
 
-    def __init__(self, *, resume: bool = False) -> None:
+    def __init__(self, *, resume: bool = False, replay: bool = False) -> None:
         self.state: State = "idle"
-        self.unanswered = Unanswered() if resume else None
+        self.unanswered = Unanswered(whole=replay) if resume or replay else None
+        self._resumes = resume
+        self._replayed = Replayed() if replay else None
+        self._cancelled = False
+        self._diverged: DivergedError | None = None
         self.seq = 0
         self.started: SessionStarted | None = None
         self.done: Done | None = None
@@ -95,7 +100,9 @@ class Protocol:
         self._sample_bytes = _sample_bytes(audio) if audio else None
         self.state, self.started, self.done = "starting", None, None
         self.n = self.answered = self.written = 0
-        self._ended = False
+        self._ended = self._cancelled = False
+        if self._replayed is not None:
+            self._replayed = Replayed()
         return frame
 
     def append(self, text: str) -> str:
@@ -145,6 +152,7 @@ class Protocol:
 
     def cancel(self) -> str:
         """`session.cancel`."""
+        self._cancelled = True
         return _frame("session.cancel")
 
     def ping(self, id: int) -> str:  # noqa: A002 (the wire's name)
@@ -171,33 +179,77 @@ class Protocol:
     @property
     def resumable(self) -> bool:
         """True while a session runs that another connection may go on with."""
-        asked = self.unanswered is not None and self.started is not None and self.started.resume_token is not None
+        asked = self._resumes and self.started is not None and self.started.resume_token is not None
         return asked and self.state == "running" and self.fatal is None
+
+    @property
+    def mendable(self) -> bool:
+        """True while a session runs that may be resumed, or begun again: at another server too, after errors of this one.
+
+        Not after a cancel, which would overtake the source that is sent again.
+        """
+        elsewhere = self.fatal is None or self.fatal.code in ELSEWHERE
+        again = self._replayed is not None and self.state == "running" and elsewhere and not self._cancelled and self._diverged is None
+        return self.resumable or again
 
     def resume(self) -> str:
         """`session.resume`: the first frame of another connection."""
         assert self.started is not None
         return _frame("session.resume", resume_token=self.started.resume_token, last_seq=self.seq)
 
-    def resumed(self, frame: str | bytes) -> int:
+    def resumed(self, frame: str | bytes) -> int | None:
         """The number of frames that the server has, from its answer to `resume`. Raises ServerError for a refusal.
 
-        The answer is none of the session's events: what was missed follows it, under its old numbers.
+        None where it has no such session, and one is to be begun again. The answer is none of the session's events: what was missed
+        follows it, under its old numbers.
         """
         event = parse(frame) if isinstance(frame, str) else None
         if isinstance(event, Error):
+            if self._replayed is not None and event.code in ("unknown_session", "resume_gap"):
+                return None
             raise event.as_exception()
         if not isinstance(event, SessionResumed):
             raise ProtocolError(f"expected session.resumed, got {event}")
         return event.frames
+
+    def start_again(self) -> str | bytes:
+        """The `session.start` as it was sent: the first frame of another connection, or of one where `resume` was refused."""
+        assert self.unanswered is not None
+        return self.unanswered.first()
+
+    def begun_again(self, frame: str | bytes) -> bool:
+        """True if this event, of another connection, is the answer to the start that was sent again.
+
+        Raises ServerError for a refusal, DivergedError where another model or policy would go on.
+        """
+        event = parse(frame) if isinstance(frame, str) else None
+        if isinstance(event, Error):
+            raise event.as_exception()
+        if not isinstance(event, SessionStarted):
+            return False
+        assert self.started is not None
+        assert self.unanswered is not None
+        assert self._replayed is not None
+        for name in ("model", "head", "threshold", "unit"):
+            if (before := getattr(self.started, name)) != (now := getattr(event, name)):
+                self._diverged = DivergedError(f"expected the session that was begun again to have the {name} {before!r}, got {now!r}")
+                raise self._diverged
+        self.started, self.seq, self.fatal = event, event.seq, None
+        self.answered = self.written = 0
+        self._replayed.begin_again()
+        self.unanswered.restart()
+        return True
 
     # ---- frames received
 
     def receive(self, frame: str | bytes) -> Event | None:
         """The event in a frame. Raises ProtocolError for one that cannot come now: an event was lost, or is nobody's answer.
 
-        None for one that came before, where sessions are resumed: something between may say things twice.
+        None for one that was handed out before, where sessions are resumed or begun again: something between may say things twice.
+        Raises DivergedError where one that was begun again does not go as before.
         """
+        if self._diverged is not None:
+            raise self._diverged
         if isinstance(frame, bytes):
             raise ProtocolError("expected a text frame, got a binary one")
         event = parse(frame)
@@ -215,7 +267,16 @@ class Protocol:
         elif isinstance(event, Write | Read | Decision | SessionUpdated | Done):
             self._expect("running", event)
             self._advance(event)
-        return event
+        return event if self._is_new(event) else None
+
+    def _is_new(self, event: Event) -> bool:
+        if self._replayed is None or not isinstance(event, Write | Read | Decision | SessionUpdated | Done | Error):
+            return True
+        try:
+            return (isinstance(event, Error) and (event.fatal or self.state != "running")) or self._replayed.is_new(event)
+        except DivergedError as error:
+            self._diverged = error
+            raise
 
     def _refused(self, error: Error) -> None:
         if error.fatal:

@@ -17,10 +17,11 @@ def pauses() -> Iterator[float]:
 class Unanswered:
     """Frames numbered 1, 2, … as they were sent; source messages have a number of their own, `n`, and the start is 0.
 
-    Safe between threads.
+    whole: all of the session is kept, from its start on and without a bound, so that it can be begun again. Safe between threads.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, whole: bool = False) -> None:
+        self._whole = whole
         self._lock = threading.Lock()
         self._kept: deque[tuple[str | bytes, int | None]] = deque()
         self._size = 0
@@ -29,18 +30,30 @@ class Unanswered:
     def add(self, frame: str | bytes, n: int | None) -> None:
         """A frame that is about to be sent; n: its source message, None if it is none."""
         with self._lock:
+            if self._whole and n == 0:
+                self._kept.clear()
             self._kept.append((frame, n))
             self._sent += 1
             self._size += len(frame)
-            while len(self._kept) > FRAMES or self._size > BYTES:
+            while not self._whole and (len(self._kept) > FRAMES or self._size > BYTES):
                 self._drop()
 
     def arrived(self, n: int) -> None:
         """The server has source message n, and so all that was sent before it."""
         with self._lock:
-            if any(other == n for _, other in self._kept):
+            if not self._whole and any(other == n for _, other in self._kept):
                 while self._drop() != n:
                     pass
+
+    def first(self) -> str | bytes:
+        """The oldest frame that is kept: where all of a session is, its start."""
+        with self._lock:
+            return self._kept[0][0]
+
+    def restart(self) -> None:
+        """What is kept is all that the server of the next connection is sent: the start is number 1."""
+        with self._lock:
+            self._sent = len(self._kept)
 
     def after(self, number: int) -> str | bytes | None:
         """The frame that was sent right after the `number`-th; None if that was the last. Raises LookupError for one that is not kept."""
