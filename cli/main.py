@@ -13,10 +13,12 @@ from pydantic import ValidationError
 from cli.calibrate import calibrate
 from cli.convert_whisper import convert_whisper
 from cli.evaluate import evaluate
+from cli.given import named
 from cli.load import load
 from cli.make_key import make_key
 from cli.replay import replay
 from cli.seams import seams
+from cli.serve_ray import serve_ray
 from cli.train import train
 from errors import InvalidValueError, ProactiveError, UnknownNameError, in_our_words, visible
 
@@ -24,7 +26,14 @@ if TYPE_CHECKING:
     from cli.stream import Send
 
 # Commands that need more than the server does, and the extra that brings it.
-EXTRAS = {"evaluate": "evaluation", "seams": "evaluation", "calibrate": "evaluation", "score-delays": "evaluation", "train": "training"}
+EXTRAS = {
+    "evaluate": "evaluation",
+    "seams": "evaluation",
+    "calibrate": "evaluation",
+    "score-delays": "evaluation",
+    "train": "training",
+    "serve-ray": "ray",
+}
 
 app = typer.Typer(
     help="ProactiveLLM: a streaming inference server in which a frozen language model decides by itself when to speak.",
@@ -153,7 +162,7 @@ def serve(  # noqa: PLR0913, PLR0917 (one a flag)
         "simuleval": simuleval,
     }
     given = {name: value for name, value in flags.items() if value is not None}
-    settings = read_config(config, **{**_settings(other or []), **given})
+    settings = read_config(config, **{**named(other or []), **given})
     raise typer.Exit(run(settings))
 
 
@@ -190,6 +199,9 @@ def stream(  # noqa: PLR0913, PLR0917 (one a flag)
         bool, typer.Option("--rollover", help="Go on past the end of the slot, for hours of text (docs/streams.md).")
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the connection breaks, if the server keeps the session.")] = False,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Where it cannot go on, begin again and send all again, perhaps to another server.")
+    ] = False,
     rate: Annotated[float, typer.Option(help="Words a second; 0: as fast as they are read.", min=0)] = 4.0,
     decisions: Annotated[bool, typer.Option("--decisions", help="Show every decision and its score; needs --plain.")] = False,
     plain: Annotated[bool, typer.Option("--plain", help="One line an event instead of the live view.")] = False,
@@ -224,10 +236,11 @@ def stream(  # noqa: PLR0913, PLR0917 (one a flag)
             plain=plain,
             api_key=api_key,
             resume=resume,
+            replay=replay,
         )
         return
     with _opened(str(file)) as text:
-        _show(url, task or "translate", flags, words(text, rate), plain=plain, api_key=api_key, resume=resume)
+        _show(url, task or "translate", flags, words(text, rate), plain=plain, api_key=api_key, resume=resume, replay=replay)
 
 
 @app.command()
@@ -258,6 +271,7 @@ app.command()(make_key)
 app.command()(replay)
 app.command()(load)
 app.command()(convert_whisper)
+app.command("serve-ray")(serve_ray)
 
 
 @app.command("score-delays")
@@ -272,13 +286,6 @@ def score_delays(
             print(line)
 
 
-def _settings(given: list[str]) -> dict[str, str]:
-    for part in given:
-        if "=" not in part:
-            raise InvalidValueError(f"expected --set name=value, got {part!r}", param="set")
-    return dict(part.split("=", 1) for part in given)
-
-
 def _opened(file: str) -> contextlib.AbstractContextManager[TextIO]:
     if file == "-":
         return contextlib.nullcontext(sys.stdin)
@@ -289,7 +296,15 @@ def _opened(file: str) -> contextlib.AbstractContextManager[TextIO]:
 
 
 def _show(
-    url: str, task: str, flags: dict[str, Any], send: "Send", *, plain: bool, api_key: str | None = None, resume: bool = False
+    url: str,
+    task: str,
+    flags: dict[str, Any],
+    send: "Send",
+    *,
+    plain: bool,
+    api_key: str | None = None,
+    resume: bool = False,
+    replay: bool = False,
 ) -> None:
     from proactivellm_client import ClientError  # noqa: PLC0415 (serve needs no client)
     from rich.console import Console  # noqa: PLC0415 (only what the command needs is imported)
@@ -300,10 +315,10 @@ def _show(
     console, session = Console(), options(flags)
     try:
         if plain or not console.is_terminal:
-            asyncio.run(stream(url, task, session, send, PlainView(console), api_key=api_key, resume=resume))
+            asyncio.run(stream(url, task, session, send, PlainView(console), api_key=api_key, resume=resume, replay=replay))
             return
         with LiveView(console, " · ".join(str(part) for part in (task, session.get("head"), session.get("tier")) if part)) as view:
-            asyncio.run(stream(url, task, session, send, view, api_key=api_key, resume=resume))
+            asyncio.run(stream(url, task, session, send, view, api_key=api_key, resume=resume, replay=replay))
     except ClientError as error:
         raise ProactiveError(str(error)) from error
 

@@ -28,16 +28,10 @@ def serve(config: ServerConfig) -> int:
     keys that cannot be read, or a device that is not there;
     and what loading the models raised, if that was foreseen.
     """
-    if not config.insecure and not is_loopback(config.host) and config.api_keys_file is None:
-        raise InvalidValueError(
-            f"expected --api-keys-file for an address beyond loopback, got {config.host!r} without: anybody who reaches it could use the "
-            "server; --insecure allows it",
-            param="host",
-        )
+    check_open(config)
     check_device(config.device)
     configure_logs(config.log_level, config.log_format)
-    if config.api_keys_file is not None and config.ssl_certfile is None and not is_loopback(config.host):
-        structlog.get_logger().warning("server.no_tls", why="keys come in clear text unless something before this server ends TLS")
+    warn_clear_text(config)
     _allow_files(config.max_connections + config.max_requests)
     app = create_app(config)
     server = Server(_loaded(uvicorn_config(app, config)))
@@ -51,6 +45,22 @@ def serve(config: ServerConfig) -> int:
     if isinstance(worker.failed, ProactiveError):
         raise worker.failed
     return 1 if worker.failed is not None else 0
+
+
+def check_open(config: ServerConfig) -> None:
+    """Raises InvalidValueError for an address beyond loopback without keys or `insecure`."""
+    if not config.insecure and not is_loopback(config.host) and config.api_keys_file is None:
+        raise InvalidValueError(
+            f"expected --api-keys-file for an address beyond loopback, got {config.host!r} without: anybody who reaches it could use the "
+            "server; --insecure allows it",
+            param="host",
+        )
+
+
+def warn_clear_text(config: ServerConfig) -> None:
+    """Keys are secrets only as long as nobody reads them on their way."""
+    if config.api_keys_file is not None and config.ssl_certfile is None and not is_loopback(config.host):
+        structlog.get_logger().warning("server.no_tls", why="keys come in clear text unless something before this server ends TLS")
 
 
 def _allow_files(sockets: int) -> None:

@@ -15,6 +15,7 @@ SCRIPTS = ("deploy/README.md",)
 # Commands of ours that are parsed and not run, by their beginning.
 NOT_RUN = {
     "proactivellm stream --audio": "the tiny model of these tests has no ears; tests/cli/test_stream_audio.py streams to one that has",
+    "proactivellm serve-ray": "starts Ray, an extra; tests/server/test_ray.py runs two replicas",
     "proactivellm load ws://127.0.0.1:8000 --task translate --soak": "half an hour; tests/load/test_soak.py runs a short one",
 }
 
