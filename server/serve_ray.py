@@ -73,6 +73,8 @@ def _start(address: str) -> None:
         ray.init(address=address, logging_level="warning", **where)
     except ConnectionError as error:
         raise InvalidValueError(f"expected a Ray cluster at {address!r}: {error}", param="address") from None
+    except Exception as error:  # Ray raises no narrower one where its own processes do not come up in time
+        raise ProactiveError(f"expected Ray to start: {error}") from error
 
 
 def _http(config: ServerConfig) -> dict[str, Any]:
