@@ -41,6 +41,11 @@ class Connection(Resumable):
         """Tells the client."""
         self._put(lambda seq: wire.GoingAway(seq=seq, seconds=seconds))
 
+    @property
+    def is_done(self) -> bool:
+        """No session runs."""
+        return self._handle is None
+
     def _resumed(self, seq: int) -> wire.SessionResumed:
         n = self._n if self._handle is None else self._handle.n
         return wire.SessionResumed(seq=seq, n=n, frames=self._frames)

@@ -44,6 +44,7 @@ class Duplex(ABC):
         self._leaves = False  # another takes the socket over
         self._again: list[str] = []  # frames that go out before any event
         self._fatal: asyncio.Future[ProactiveError] = asyncio.get_running_loop().create_future()
+        self._ends_socket: asyncio.Future[ProactiveError] | None = None  # while one is served, and is not ending yet
         self._session_id = ""
         self._owes = 0
         self._active_at = 0.0  # when the client, or an answer to it, last came
@@ -57,12 +58,14 @@ class Duplex(ABC):
         reader = asyncio.create_task(self._read())
         writer = asyncio.create_task(self._write())
         kept, fatal = False, self._fatal
+        self._ends_socket = fatal
         try:
             ends: set[asyncio.Future[Any]] = {reader, writer, fatal}
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             code = None if fatal.done() else await _close_code(reader)
             kept = self._keep(fatal.result() if fatal.done() else None, code)
         finally:
+            self._ends_socket = None
             if kept:
                 self._fatal = asyncio.get_running_loop().create_future()  # what happens from here on is told on the next socket
             else:

@@ -4,15 +4,16 @@ Knows sockets, one after the other, and what may be sent again; knows no message
 """
 
 import asyncio
+import contextlib
 from abc import abstractmethod
 
 import structlog
-from fastapi import WebSocket
+from fastapi import WebSocket, WebSocketDisconnect
 from pydantic import BaseModel
 
 from errors import BadStateError, ProactiveError
 from server.config import ServerConfig
-from server.duplex import Build, Duplex, FatalError
+from server.duplex import TELL_SECONDS, Build, Duplex, FatalError
 from server.events import CLOSE_CODES
 from server.metrics import Metrics
 from server.resume import BROKEN, History, ResumeError, Resumes
@@ -43,22 +44,28 @@ class Resumable(Duplex):
         """Goes on over another socket. The one before, if it does not know yet that it is broken, is told and closed first."""
         self._claims += 1
         claim, elsewhere = self._claims, FatalError("resumed_elsewhere", "expected one holder of the session, it was resumed by another")
-        if self._turn.locked():
-            self.fail(elsewhere)
+        if self._ends_socket is not None and not self._ends_socket.done():
+            self._ends_socket.set_result(elsewhere)  # not by `fail`: what the socket before ends with by itself must not end this one
         async with self._turn:
-            if claim != self._claims or self._token is None:  # a third came while this one waited, or the session ended
+            if claim == self._claims and self._token is not None:
+                await self._take_over(socket, last_seq)
+                return
+        # A third came while this one waited, or the session ended. Told outside the turn: it may take nothing.
+        with contextlib.suppress(TimeoutError, WebSocketDisconnect, RuntimeError, OSError):
+            async with asyncio.timeout(TELL_SECONDS):
                 await socket.send_text(self._error(elsewhere, fatal=True)(1).model_dump_json())
                 await socket.close(CLOSE_CODES[elsewhere.code], elsewhere.code)
-                return
-            self._socket, self._claimed = socket, False
-            self._number_waiting()
-            self._drained.set()
-            try:
-                self._again = [self._resumed(self._seq).model_dump_json(), *self._history.since(last_seq)]
-            except ResumeError as error:  # more was sent to the socket before than is kept
-                self.fail(FatalError("slow_reader", error.message))
-            log.info("session.resumed", session=self._session_id, events=len(self._again) - 1)
-            await super().serve()
+
+    async def _take_over(self, socket: WebSocket, last_seq: int) -> None:
+        self._socket, self._claimed = socket, False
+        self._number_waiting()
+        self._drained.set()
+        try:
+            self._again = [self._resumed(self._seq).model_dump_json(), *self._history.since(last_seq)]
+        except ResumeError as error:  # more was sent to the socket before than is kept
+            self.fail(FatalError("slow_reader", error.message))
+        log.info("session.resumed", session=self._session_id, events=len(self._again) - 1)
+        await super().serve()
 
     def fail(self, error: ProactiveError) -> None:
         """As any connection; where nobody is left to be told the session ends."""
@@ -86,6 +93,11 @@ class Resumable(Duplex):
         return self._parked
 
     # ---- for a protocol
+
+    @property
+    @abstractmethod
+    def is_done(self) -> bool:
+        """No session runs: what waits is events."""
 
     @abstractmethod
     def _resumed(self, seq: int) -> BaseModel:

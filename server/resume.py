@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 import secrets
 from collections import deque
+from collections.abc import Sequence
 from typing import Protocol
 
 from errors import ProactiveError
@@ -59,6 +60,11 @@ class History:
 class Conversation(Protocol):
     """What can be resumed: connection.py's."""
 
+    @property
+    def is_done(self) -> bool:
+        """No session of it runs."""
+        ...
+
     def abandon(self) -> None:
         """Nobody came back."""
         ...
@@ -110,16 +116,26 @@ class Resumes:
         self._unpark(self._tickets[_hash(token)])
 
     def park(self, token: str) -> bool:
-        """The connection broke: waits for its holder. False where too many wait already."""
+        """The connection broke: waits for its holder. False where too many wait already, all of whose sessions run."""
         ticket = self._tickets[_hash(token)]
         waiting = [other for other in self._tickets.values() if other.expiry is not None]
-        of_key = sum(other.owner == ticket.owner for other in waiting) if ticket.owner is not None else 0
-        if len(waiting) >= self._max or of_key >= self._key_max:
+        of_key = [other for other in waiting if other.owner == ticket.owner] if ticket.owner is not None else []
+        if not self._has_room(of_key, self._key_max) or not self._has_room(waiting, self._max):
             self._metrics.resumes.labels("not_kept").inc()
             return False
         ticket.expiry = asyncio.get_running_loop().call_later(self._seconds, self._expire, ticket)
         self._metrics.parked.inc()
         return True
+
+    def _has_room(self, waiting: Sequence[_Ticket], limit: int) -> bool:
+        """Where there is none, the oldest whose session is done makes some: less is lost with it than with one that runs."""
+        if len([ticket for ticket in waiting if ticket.expiry is not None]) < limit:
+            return True
+        done = next((ticket for ticket in waiting if ticket.expiry is not None and ticket.conversation.is_done), None)
+        if done is not None:
+            self._metrics.resumes.labels("not_kept").inc()
+            done.conversation.abandon()
+        return done is not None
 
     def parked(self) -> list[Conversation]:
         """Those whose connection is broken."""

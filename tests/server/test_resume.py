@@ -1,6 +1,8 @@
 """Connections that break: whatever breaks where, a client that comes back sees what one sees whose connection holds."""
 
 import asyncio
+import json
+import socket
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,6 +18,8 @@ from websockets.exceptions import ConnectionClosed
 from tests.server.keyed import keyed
 from tests.server.live import END, SLOTS, START, TEXT, Live, append, receive, send, until, wait_until
 from tests.server.proxy import Fault, proxied
+from tests.server.test_transport import PING, frame, opened
+from tests.server.test_transport import TEXT as MESSAGE
 
 CUTS = st.builds(Fault, up=st.none() | st.integers(0, 1500), down=st.none() | st.integers(0, 3000), silent=st.booleans())
 LATER = st.builds(Fault, up=st.integers(250, 1500), down=st.integers(250, 3000), silent=st.booleans(), twice=st.booleans())
@@ -258,6 +262,68 @@ def test_nobody_comes_back_and_too_many_wait() -> None:
         wait_until(lambda: live.worker.ready)
         asyncio.run(act(live))
         assert live.engine.free_slots == SLOTS
+
+
+def test_what_is_done_makes_room_for_what_runs() -> None:
+    async def act(live: Live) -> None:
+        for _ in range(2):
+            done, _ = await begin(live)
+            await send(done, append("dog "), END)
+            await until(done, "done")
+            lost(done)
+        await asyncio.to_thread(wait_until, lambda: live.app_metric("proactivellm_parked", {}) == 2)
+        running, started = await begin(live)
+        lost(running)
+        await asyncio.to_thread(wait_until, lambda: live.app_metric("proactivellm_resumes_total", {"outcome": "not_kept"}) == 1)
+        assert (live.app_metric("proactivellm_parked", {}), len(live.engine.sessions)) == (2, 1)
+        async with live.connect() as again:
+            await send(again, resume(started, 1))
+            assert (await receive(again))["type"] == "session.resumed"
+            await send(again, END)
+            await until(again, "done")
+
+    with Live(resume_seconds=60, max_parked=2) as live:
+        wait_until(lambda: live.worker.ready)
+        asyncio.run(act(live))
+
+
+def test_claimants_that_take_nothing_keep_nobody_waiting() -> None:
+    """The holder takes nothing, nor does who claims its session next; a third gets it in the seconds that it takes to tell them."""
+
+    def flood(raw: socket.socket) -> None:
+        for _ in range(40):  # of pongs, 500 kB
+            raw.sendall(frame(PING, bytes(125)) * 100)
+
+    async def act(live: Live) -> None:
+        holder, claimant = (opened(live) for _ in range(2))
+        holder.sendall(frame(MESSAGE, json.dumps(START).encode()))
+        started = await asyncio.to_thread(told, holder)
+        claim = resume(started, 1)
+        await asyncio.to_thread(flood, holder)
+        await asyncio.to_thread(flood, claimant)
+        claimant.sendall(frame(MESSAGE, json.dumps(claim, separators=(",", ":")).encode()))
+        resumed = live.app_metric("proactivellm_resumes_total", {"outcome": "resumed"})
+        await asyncio.to_thread(wait_until, lambda: live.app_metric("proactivellm_resumes_total", {"outcome": "resumed"}) == resumed + 1)
+        async with live.connect() as third:
+            await send(third, claim)
+            assert (await receive(third))["type"] == "session.resumed"
+            await send(third, append("dog "), END)
+            await until(third, "done")
+        holder.close()
+        claimant.close()
+
+    with Live(resume_seconds=20, send_buffer=4096) as live:
+        wait_until(lambda: live.worker.ready)
+        asyncio.run(act(live))
+
+
+def told(raw: socket.socket) -> Event:
+    """The first event on a socket that shows frames as they are."""
+    took = b""
+    while not took.endswith(b"}}"):
+        took += raw.recv(4096)
+    event: Event = json.loads(took[took.index(b"{") :])
+    return event
 
 
 def test_a_session_is_its_keys_own(tmp_path: Path) -> None:
