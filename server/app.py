@@ -65,9 +65,10 @@ def create_app(config: ServerConfig, loader: Loader = load_checkpoint) -> FastAP
     app = FastAPI(title="ProactiveLLM", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.state.worker, app.state.metrics = worker, metrics
     _guard(app, config, metrics, limits)
-    _mount_stream(app, config, worker, metrics, drain)
+    connections = Connections(metrics)
+    _mount_stream(app, config, worker, metrics, drain, connections)
     _mount_pages(app, worker, metrics, drain)
-    transcribe.mount(app, worker, config, metrics)
+    transcribe.mount(app, worker, config, metrics, connections)
     if config.simuleval is not None:
         simuleval.mount(app, config.simuleval, worker, config, metrics)
     pages.mount(app)  # last: SimulEval's `GET /` goes before the page's
@@ -89,14 +90,14 @@ def _guard(app: FastAPI, config: ServerConfig, metrics: Metrics, limits: Limits)
         return JSONResponse(told, headers={"Cache-Control": "no-store"})
 
 
-def _mount_stream(app: FastAPI, config: ServerConfig, worker: Worker, metrics: Metrics, drain: Drain) -> None:
-    connections, resumes = Connections(metrics), Resumes(config, metrics)
+def _mount_stream(app: FastAPI, config: ServerConfig, worker: Worker, metrics: Metrics, drain: Drain, connections: Connections) -> None:
+    resumes = Resumes(config, metrics)
 
     @app.websocket("/v1/stream")
     async def stream(socket: WebSocket) -> None:
         offered = socket.scope.get("subprotocols", [])
         await socket.accept(subprotocol=wire.SUBPROTOCOL if wire.SUBPROTOCOL in offered else None)
-        connection = Connection(socket, worker, config, metrics, resumes)
+        connection = Connection(socket, worker, config, metrics, resumes, drain.left)
         await connections.serve(connection)
         if connection.resumes is not None:
             other, last_seq = connection.resumes

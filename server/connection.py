@@ -26,10 +26,23 @@ log = structlog.get_logger()
 
 
 class Connection(Resumable):
-    """States: no session, starting (asked of the worker), running, ended (the last session is done)."""
+    """States: no session, starting (asked of the worker), running, ended (the last session is done).
 
-    def __init__(self, socket: WebSocket, worker: Worker, config: ServerConfig, metrics: Metrics, resumes: Resumes) -> None:
+    leaves_in: seconds until the server stops; None before it is told to
+    """
+
+    def __init__(
+        self,
+        socket: WebSocket,
+        worker: Worker,
+        config: ServerConfig,
+        metrics: Metrics,
+        resumes: Resumes,
+        leaves_in: Callable[[], float | None],
+    ) -> None:
         super().__init__(socket, config, metrics, resumes)
+        self._leaves_in: Callable[[], float | None] = leaves_in
+        self._greeted = leaves_in() is None  # whoever is here before the server is told to stop is told then
         self._worker = worker
         self._n = 0  # source messages of a session that is done
         self._handle: Handle | None = None
@@ -70,7 +83,15 @@ class Connection(Resumable):
         except (BadStateError, ResumeError) as bad:
             self._put_error(bad)
 
+    def _greet(self, message: wire.ClientMessage) -> None:
+        """Who connects while the server is stopping is told. Not before a resume, whose answer is `session.resumed`."""
+        left = self._leaves_in()
+        if not self._greeted and left is not None and not isinstance(message, wire.SessionResume):
+            self.going_away(round(left, 1))
+            self._greeted = True
+
     def _handle_message(self, message: wire.ClientMessage) -> None:
+        self._greet(message)
         match message:
             case wire.Ping():
                 self._put(lambda seq: wire.Pong(seq=seq, id=message.id))

@@ -121,8 +121,8 @@ class Quota:
                 if name in pool.rates and (wait := pool.rates[name].take(amount, now)):
                     raise self._over(name, of, "too_fast", f"expected fewer {name} a second, of the {of} together", retry_after=wait)
 
-    def begin_session(self, expire: Callable[[LimitError], None]) -> None:
-        """A session is asked for; `expire` is called if it runs for too long. Raises LimitError, or what `check` raises."""
+    def check_session(self) -> None:
+        """Raises LimitError where no session may begin now, or what `check` raises."""
         self._check()
         for of, pool in self._pools.items():
             if pool.max_sessions is not None and pool.sessions >= pool.max_sessions:
@@ -130,6 +130,10 @@ class Quota:
                 raise self._over(
                     "sessions", of, code, f"expected at most {pool.max_sessions} sessions of the {of} at a time", retry_after=1.0
                 )
+
+    def begin_session(self, expire: Callable[[LimitError], None]) -> None:
+        """A session is asked for; `expire` is called if it runs for too long. Raises what `check_session` raises."""
+        self.check_session()
         for pool in self._pools.values():
             pool.sessions += 1
         self._in_session, self._source, self._heard = True, 0, 0.0

@@ -1,38 +1,34 @@
 """`POST /v1/transcribe`: a sound file in, the events of its session out as server-sent events.
 
-Knows HTTP and the worker; knows no websocket and no model. A session like any other: the same limits, and its slot is freed on every path.
+Knows HTTP, files and queries. The session is file_session.py's, and like any other: the same limits, and its slot is freed on every path.
 """
 
 import asyncio
 import contextlib
 import importlib.util
 import tempfile
-from collections.abc import AsyncIterator, Callable
-from typing import Any, Self
+from collections.abc import Callable
+from typing import Self
 
-import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Json, ValidationError
 from starlette.requests import ClientDisconnect
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
-from engine.actions import AppendAudio, Done, End, Read
 from errors import InvalidValueError, LimitError, ProactiveError, first_fault, in_our_words
 from server import wire
 from server.config import ServerConfig
-from server.events import to_error, to_request, to_started, to_wire
-from server.handle import Crashed, Handle, Opened, Outcome, Refused
+from server.drain import Connections
+from server.duplex import TELL_SECONDS
+from server.file_session import FileSession
 from server.limits import Quota
 from server.metrics import Metrics
 from server.refusals import refusal
 from server.sound_file import SoundFile
 from server.worker import Worker
 
-log = structlog.get_logger()
 PATH = "/v1/transcribe"
-BLOCK = 0.4  # seconds of sound in a message
-AHEAD = 8  # messages without an answer; a client that takes no events gets none answered
 IN_MEMORY = 1 << 20  # bytes of a file; the rest of a larger one is on disk
 
 
@@ -67,8 +63,8 @@ class Asked(BaseModel):
             raise _refused(error) from None
 
 
-def mount(app: FastAPI, worker: Worker, config: ServerConfig, metrics: Metrics) -> None:
-    """Adds the route, where what it needs is installed."""
+def mount(app: FastAPI, worker: Worker, config: ServerConfig, metrics: Metrics, connections: Connections) -> None:
+    """Adds the route, where what it needs is installed. connections: those that are told when the server leaves."""
     if importlib.util.find_spec("soundfile") is None:
         return
 
@@ -77,113 +73,34 @@ def mount(app: FastAPI, worker: Worker, config: ServerConfig, metrics: Metrics) 
         quota: Quota = request.state.quota
         try:
             asked = Asked.of(request)
-            worker.check_admits()
+            # Before anything is stored. Nothing is held while the file comes, so all of it is asked again behind it.
+            worker.check_room(asked.model, asked.task)
+            quota.check_session()
             with contextlib.ExitStack() as ends:
-                file = ends.enter_context(_new_file())
+                files = contextlib.ExitStack()
+                ends.callback(_close_elsewhere, files)
+                file = files.enter_context(_new_file())
                 await _receive(request, file, quota, config.max_file_bytes)
                 sound = await asyncio.to_thread(SoundFile, file, quota.max_audio_seconds)
-                ends.callback(sound.close)
-                session = ends.enter_context(FileSession(worker, quota, config, sound))
-                opened = await session.open(asked.start(sound))
-                return Events(session.events(opened), ends.pop_all().close)
+                files.callback(sound.close)
+                session = ends.enter_context(FileSession(worker, quota, config, metrics))
+                ends.enter_context(connections.hold(session))
+                await session.open(asked.start(sound))
+                return Events(session, sound, getattr(request.state, "hang_up", None), ends.pop_all().close)
         except ProactiveError as error:
             metrics.errors.labels(error.code).inc()
             return refusal(error)
 
 
-class FileSession:
-    """One file's session. A context manager: behind it the slot is free."""
-
-    def __init__(self, worker: Worker, quota: Quota, config: ServerConfig, sound: SoundFile) -> None:
-        self._worker, self._quota, self._sound, self._config = worker, quota, sound, config
-        self._came: asyncio.Queue[Outcome | ProactiveError] = asyncio.Queue(config.max_queued_events)
-        self._room = asyncio.Semaphore(AHEAD)
-        self._handle = Handle(self._take)
-        self._seq = 0
-        self._opened = False
-
-    def __enter__(self) -> "FileSession":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._quota.end_session()
-        if self._opened:
-            self._worker.close(self._handle)
-
-    def _take(self, outcome: Outcome | ProactiveError) -> None:
-        # With AHEAD messages on their way the queue cannot be full, unless a message has a thousand events.
-        with contextlib.suppress(asyncio.QueueFull):
-            self._came.put_nowait(outcome)
-
-    async def open(self, start: wire.SessionStart) -> Opened:
-        """Asks for the session. Raises ProactiveError where it is refused."""
-        self._quota.begin_session(self._take)
-        self._opened = True
-        self._worker.open(self._handle, start.model, to_request(start))
-        outcome = await self._came.get()
-        if isinstance(outcome, Refused | Crashed):
-            raise outcome.error
-        assert isinstance(outcome, Opened)
-        log.info("session.started", session=self._handle.session_id, key=self._quota.key, model=outcome.model, head=outcome.head)
-        return outcome
-
-    async def events(self, opened: Opened) -> AsyncIterator[str]:
-        """Of the whole session: as on `/v1/stream`, but for the reads."""
-        yield self._told(
-            lambda seq: to_started(
-                opened,
-                seq,
-                session_id=self._handle.session_id,
-                token=None,
-                audio_seconds=self._quota.max_audio_seconds,
-                message_bytes=self._config.max_message_bytes,
-            )
-        )
-        sender = asyncio.create_task(self._send())
-        try:
-            async for event in self._until_done():
-                yield event
-        finally:
-            sender.cancel()
-
-    async def _until_done(self) -> AsyncIterator[str]:
-        while True:
-            outcome = await self._came.get()
-            if isinstance(outcome, ProactiveError | Crashed | Refused):
-                error = outcome if isinstance(outcome, ProactiveError) else outcome.error
-                yield self._told(lambda seq, error=error: to_error(error, seq, fatal=True))  # type: ignore[misc]
-                return
-            if isinstance(outcome, Read):
-                self._room.release()
-            elif not isinstance(outcome, Opened):
-                yield self._told(lambda seq, outcome=outcome: to_wire(outcome, seq))  # type: ignore[misc]
-            if isinstance(outcome, Done):
-                log.info("session.done", session=self._handle.session_id, reason=outcome.reason, **vars(outcome.usage))
-                return
-
-    def _told(self, build: Callable[[int], wire.ServerEvent]) -> str:
-        self._seq += 1
-        event: Any = build(self._seq)
-        return f"event: {event.type}\ndata: {event.model_dump_json()}\n\n"
-
-    async def _send(self) -> None:
-        try:
-            while block := await asyncio.to_thread(self._sound.read, BLOCK):
-                await self._room.acquire()
-                self._quota.audio(len(block) / self._sound.form.frame_bytes / self._sound.form.rate)
-                self._worker.send(self._handle, AppendAudio(block))
-        except ProactiveError as error:
-            self._take(error)
-        else:
-            self._worker.send(self._handle, End())
-
-
 class Events(StreamingResponse):
-    """Server-sent events; `close` is called however the response ends, even if it never began."""
+    """A session's events, server-sent; `close` is called however the response ends, even if it never began.
 
-    def __init__(self, events: AsyncIterator[str], close: Callable[[], None]) -> None:
-        super().__init__(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
-        self._close = close
+    hang_up: ends the connection of a client that does not even take the last of them, where the server has a way to.
+    """
+
+    def __init__(self, session: FileSession, sound: SoundFile, hang_up: Callable[[], None] | None, close: Callable[[], None]) -> None:
+        super().__init__((), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+        self._session, self._sound, self._hang_up, self._close = session, sound, hang_up, close
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends them."""
@@ -191,6 +108,33 @@ class Events(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             self._close()
+
+    async def stream_response(self, send: Send) -> None:
+        """As Starlette's, which would wait for ever for a client that takes nothing."""
+        begun = False
+
+        async def say(event: str) -> None:
+            nonlocal begun
+            if not begun:
+                await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+                begun = True
+            await send({"type": "http.response.body", "body": event.encode(), "more_body": True})
+
+        end: Message = {"type": "http.response.body", "body": b"", "more_body": False}
+        try:
+            await self._session.stream(self._sound, say)
+            async with asyncio.timeout(TELL_SECONDS):
+                await send(end)
+        except TimeoutError:
+            if self._hang_up is None:
+                raise
+            self._hang_up()
+            await send(end)
+
+
+def _close_elsewhere(files: contextlib.ExitStack) -> None:
+    """A thread may be reading still, and closing waits for it: the event loop must not."""
+    asyncio.get_running_loop().run_in_executor(None, files.close)
 
 
 def _new_file() -> "tempfile.SpooledTemporaryFile[bytes]":

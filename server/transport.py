@@ -96,9 +96,10 @@ class BoundedHttp(HttpToolsProtocol):
             _pending(self.config).drop(self.transport)
 
     def on_headers_complete(self) -> None:
-        """The head is whole."""
+        """The head is whole. What answers may hang up on a client that takes nothing: `hang_up` of the request's state."""
         self._unparsed = 0
         super().on_headers_complete()
+        self.scope.setdefault("state", {})["hang_up"] = self.transport.abort
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body, which has bounds of its own."""
@@ -119,6 +120,9 @@ class BoundedHttp(HttpToolsProtocol):
         _pending(self.config).answer(self.transport, begins=False)
         if self.timeout_keep_alive_task is not None:
             self._expect_request()
+        elif self.transport.is_closing():  # once all is sent, which a client that takes nothing would never let be
+            self._forget_deadline()
+            self._deadline = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
 
     def handle_websocket_upgrade(self) -> None:
         """From here on it is the websocket's, which is still to be opened."""

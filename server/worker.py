@@ -16,7 +16,7 @@ from engine.actions import Done, Event, Message, Read, Update, Write
 from engine.engine import Engine, Tick
 from engine.request import Request, threshold
 from engine.session import Session
-from errors import LimitError, ProactiveError
+from errors import LimitError, NoCapacityError, ProactiveError
 from server.config import ServerConfig
 from server.handle import Cancel, Crashed, Handle, Opened, Outcome, Refused, Retune, Watch
 from server.metrics import Metrics, head_label
@@ -110,6 +110,17 @@ class Worker:
             raise LimitError("not_ready", message, retry_after=2.0)
         for check in self.checks:
             check()
+
+    def check_room(self, model: str | None, task: str) -> None:
+        """Raises LimitError while no session of the model may be opened or none has a slot, UnknownNameError where there is no such model.
+
+        It holds none: for who has something to do before the session is asked for.
+        """
+        self.check_admits()
+        engine = self._models.find(model, task)
+        if not engine.free_slots:
+            self._metrics.refusals.labels("no_capacity").inc()
+            raise NoCapacityError(f"expected a free slot, got {engine.capacity.slots} of them in use", retry_after=1.0)
 
     def set_stride(self, stride: int) -> None:
         """For every session that allows it, now and later."""

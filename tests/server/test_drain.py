@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from server.wire import SUBPROTOCOL
-from tests.server.live import END, START, append, receive, send, until
+from tests.server.live import END, START, Live, append, receive, send, until, wait_until
 
 ROOT = Path(__file__).parents[2]
 PROCESS = """
@@ -109,6 +109,14 @@ def test_running_sessions_finish_and_no_other_starts() -> None:
             assert (refused["code"], refused["fatal"]) == ("shutting_down", True)
             assert 30 < refused["retry_after"] <= 60
             assert await closed(idle) == 1012
+            async with server.connect() as late:  # told with its first message; by the refusal of a start at the latest
+                await send(late, {"type": "ping", "id": 1})
+                told = await receive(late)
+                assert (told["type"], 30 < told["seconds"] <= 60) == ("going_away", True)
+                assert (await receive(late))["type"] == "pong"
+                await send(late, START)
+                assert (await receive(late))["code"] == "shutting_down"
+                assert await closed(late) == 1012
             async with server.connect() as again:  # a broken connection is a running session too
                 await send(again, {"type": "session.resume", "resume_token": started["resume_token"], "last_seq": 1})
                 assert [(await receive(again))["type"] for _ in range(2)] == ["session.resumed", "going_away"]
@@ -140,3 +148,17 @@ def test_a_session_that_goes_on_and_on_is_told_and_closed(grace: float, signals:
     with running(grace) as server:
         asyncio.run(act(server))
         assert server.wait() == 0
+
+
+def test_who_comes_in_the_last_moment_is_told_and_closed() -> None:
+    async def act(live: Live) -> None:
+        assert live.worker._loop is not None
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(live.app.state.leave(), live.worker._loop))
+        async with live.connect() as ws:
+            told = await receive(ws)
+            assert (told["code"], told["fatal"]) == ("shutting_down", True)
+            assert await closed(ws) == 1012
+
+    with Live() as live:
+        wait_until(lambda: live.worker.ready)
+        asyncio.run(act(live))

@@ -13,6 +13,7 @@ import pytest
 from server.transport import MAX_FRAGMENTS, MAX_HEAD, MAX_UNSENT, Pending
 from tests.server.keyed import ask, keyed
 from tests.server.live import Live, neighbour, wait_until
+from tests.server.taking import Deaf
 
 HEAD = b"GET /v1/stream HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 UPGRADE = (
@@ -171,6 +172,16 @@ def test_a_client_that_takes_nothing_is_not_waited_for(tight: Live) -> None:
 
 
 # ---- frames that are no message
+
+
+def test_a_client_that_takes_no_answer_is_not_waited_for(tight: Live) -> None:
+    """Its connection is closed behind the answer, which would wait until all of that is taken."""
+    connections = tight.server.server_state.connections
+    wait_until(lambda: not connections)
+    client = Deaf(tight, headers=b"Connection: close\r\n")
+    wait_until(lambda: len(connections) == 1)
+    wait_until(lambda: not connections, 10)
+    client.close()
 
 
 @pytest.fixture(scope="module")
