@@ -60,7 +60,7 @@ def _root(
 def serve(  # noqa: PLR0913, PLR0917 (one a flag)
     model: Annotated[
         list[str] | None,
-        typer.Option(help="Folder, .gguf file or hub name; repeat for several. [default: checkpoints/smollm2]", show_default=False),
+        typer.Option(help="Folder, .gguf file or hub name; repeat for several. [default: checkpoints/translate-en-de]", show_default=False),
     ] = None,
     adapter: Annotated[str | None, typer.Option(help="Folder with a LoRA for the one model.")] = None,
     merge_adapter: Annotated[
