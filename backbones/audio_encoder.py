@@ -182,6 +182,21 @@ def _attend_windows(qkv: torch.Tensor, segments: Sequence[Segment], *, causal: b
 def _projector(width: int, config: Projector | None) -> nn.Module:
     if config is None:
         return nn.Identity()
-    if config.hidden is None:
-        return nn.Linear(width, config.out)
-    return nn.Sequential(nn.Linear(width, config.hidden), nn.GELU(), nn.Linear(config.hidden, config.out))
+    hidden = config.hidden
+    layers: list[nn.Module] = [nn.Linear(width, config.out)]
+    if hidden is not None:
+        layers = [nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, config.out)]
+    if config.scale is not None:
+        layers.append(_Scaled(config.scale))
+    return layers[0] if len(layers) == 1 else nn.Sequential(*layers)
+
+
+class _Scaled(nn.Module):
+    """[N, out] -> [N, out], each row with the root mean square `scale`."""
+
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self._scale = scale
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self._scale * functional.rms_norm(tokens, tokens.shape[-1:])

@@ -3,6 +3,8 @@
 Knows no backbone and no data.
 """
 
+import torch
+
 from backbones.audio_config import Projector
 from backbones.audio_encoder import AudioEncoder
 from backbones.audio_weights import build, load_encoder
@@ -10,18 +12,21 @@ from errors import InvalidValueError
 from training.config import Audio
 
 
-def prepare(settings: Audio, own: str | None, width: int) -> AudioEncoder:
-    """In float32. `own`: where the base's encoder is, if it hears; width: of the backbone.
+def prepare(settings: Audio, own: str | None, embeddings: torch.Tensor) -> AudioEncoder:
+    """In float32. `own`: where the base's encoder is, if it hears; embeddings: [V, width] of the backbone.
 
-    A projector that fits is trained further, else there is a new one with random weights from torch's generator. Raises InvalidValueError
-    where there is no encoder, and CheckpointError where it cannot be read.
+    A projector that fits is trained further, else there is a new one with random weights from torch's generator, and with the scale of the
+    embeddings: left free, it grew to 23 times theirs, next to which nothing that the layers add is seen (docs/log.md).
+    Raises InvalidValueError where there is no encoder, and CheckpointError where it cannot be read.
     """
     reference = settings.encoder or own
     if reference is None:
         raise InvalidValueError("expected an encoder for a base that does not hear", param="audio.encoder")
     encoder = load_encoder(reference)
+    width = embeddings.shape[1]
     if encoder.config.projector is None or encoder.config.out != width:
-        encoder = _projected(encoder, Projector(out=width, hidden=settings.projector))
+        scale = round(float(embeddings.detach().float().square().mean().sqrt()), 4)
+        encoder = _projected(encoder, Projector(out=width, hidden=settings.projector, scale=scale))
     encoder.requires_grad_(settings.train == "all")
     encoder.embed_positions.requires_grad_(False)
     encoder.projector.requires_grad_(True)

@@ -1,6 +1,7 @@
 """The encoder piece by piece: equal to one shot and to Hugging Face's, alone and in company, for as long as one likes."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,11 +11,11 @@ from hypothesis import strategies as st
 from transformers import WhisperConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-from backbones.audio_config import EncoderConfig
+from backbones.audio_config import EncoderConfig, Projector
 from backbones.audio_encoder import Piece
 from backbones.audio_mel import MelFrames
 from backbones.audio_state import EncoderState
-from backbones.audio_weights import from_hugging_face
+from backbones.audio_weights import from_hugging_face, load_encoder, save_encoder
 from errors import BadStateError, InvalidValueError
 from tests.backbones.audio import CAUSAL, CONFIG, cuts, encoder, frames, part, stream
 
@@ -164,3 +165,14 @@ def test_nothing_in_nothing_out() -> None:
     (found,) = model.encode([Piece(model.open(), frames(0), last=True)])
     assert found.embeddings.shape == (0, CONFIG.out)
     assert found.seen == []
+
+
+@pytest.mark.parametrize("hidden", [None, 40])
+def test_a_projector_with_a_scale_brings_every_token_to_it_and_is_written_with_it(hidden: int | None, tmp_path: Path) -> None:
+    def sizes(scale: float | None) -> torch.Tensor:
+        """Root mean square of each token, of an encoder that was written and read again."""
+        save_encoder(encoder(CONFIG.model_copy(update={"projector": Projector(out=24, hidden=hidden, scale=scale)})), tmp_path)
+        return load_encoder(str(tmp_path)).whole([frames(40)])[0].embeddings.detach().square().mean(1).sqrt()
+
+    torch.testing.assert_close(sizes(0.25), torch.full((10,), 0.25), atol=1e-3, rtol=0)
+    assert float(sizes(None).std()) > 0.01
