@@ -1,0 +1,56 @@
+"""What is shipped: small enough, with a card and calibrated tiers, and it does what the card says."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from backbones.loading import load
+from engine.actions import Append, End, Event, Write
+from engine.engine import Engine, EngineConfig
+from engine.request import Request
+
+ROOT = Path(__file__).parents[1] / "checkpoints"
+WITH_WEIGHTS = sorted({path.parent.name for path in ROOT.glob("*/*.safetensors")})
+MB = 1_000_000
+
+
+def test_the_weights_are_small_and_no_pickles() -> None:
+    files = [path for path in ROOT.rglob("*") if path.is_file()]
+    assert max(path.stat().st_size for path in files) <= 15 * MB
+    assert sum(path.stat().st_size for path in files) <= 55 * MB
+    assert not [path for path in files if path.suffix in {".bin", ".pt", ".pth", ".pkl", ".ckpt"}]
+
+
+@pytest.mark.parametrize("name", WITH_WEIGHTS)
+def test_a_card_says_under_which_licence_and_tiers_are_calibrated(name: str) -> None:
+    _, front, card = (ROOT / name / "README.md").read_text(encoding="utf-8").split("---\n", 2)
+    assert "license:" in front
+    for heading in ("## What it is", "## How it was trained", "## How good it is", "## What it cannot do"):
+        assert heading in card
+    tiers = json.loads((ROOT / name / "tiers.json").read_text(encoding="utf-8"))
+    assert tiers
+    for heads in tiers.values():
+        assert {"entropy", "attention"} <= set(heads)
+        assert all(tier["calibrated"] for head in heads.values() for tier in head.values())
+
+
+def written(name: str, request: Request, source: str) -> list[Write]:
+    """What comes of a source that arrives word by word, each word as soon as nothing is left to do."""
+    engine = Engine(load(str(ROOT / name), dtype="float32"), EngineConfig(kv_memory=64 * MB, slot_length=512))
+    session = engine.open(request)
+    for word in source.split():
+        session.send(Append(word + " "))
+    session.send(End())
+    events: list[Event] = []
+    while not session.done:
+        events += [event for _, event in engine.step()]
+    return [event for event in events if isinstance(event, Write)]
+
+
+def test_the_translation_is_one_and_begins_before_its_source_ends() -> None:
+    writes = written("translate-en-de", Request("translate", tier="low"), "The dog sleeps under the table. I am tired.")
+    target = "".join(write.text for write in writes)
+    assert "Hund" in target
+    assert "Tisch" in target
+    assert writes[0].phi < 6
