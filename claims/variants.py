@@ -57,7 +57,7 @@ class Recipe:
 
 
 RECIPES = {
-    "translate": Recipe(steps=700, rows=2048, plain_share=2 / 3),
+    "translate": Recipe(steps=700, rows=2048, plain_share=2 / 3, dtype="bfloat16"),
     "answer": Recipe(steps=160, rows=1024, plain_share=0.98, base="checkpoints/smollm2", dtype="bfloat16"),
 }
 
