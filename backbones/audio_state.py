@@ -47,6 +47,11 @@ class Taken:
     segments: list[Segment]
 
 
+def levels(frames: torch.Tensor) -> list[int]:
+    """[n, bins] -> the loudness of each frame, for backbones/audio_window.py."""
+    return [int(level) for level in (1000 * frames.mean(dim=1)).round().tolist()]
+
+
 class EncoderState:
     """One stream's. Made by `AudioEncoder.open`; its memory does not grow."""
 
@@ -76,14 +81,19 @@ class EncoderState:
         needed = 2 * count + REACH - 2
         # The last frame stands for the zeros behind it: what needs them needs the whole stream.
         at = [seen[min(2 * i + REACH - 1, there - 1)] for i in range(count)]
-        levels = [int(level) for level in (1000 * frames[2 : 2 + 2 * count : 2].mean(dim=1)).round().tolist()]  # of frame 2j
         silenced = [] if self._started or not count else [0]
         if last and needed > there + 1:
             silenced.append(2 * count)
         self._frames, self._seen = frames[2 * count :].clone(), seen[2 * count :]
         self._started, self.ended = self._started or count > 0, last
         behind = frames.new_zeros(max(0, needed - there), frames.shape[1])
-        return Taken(torch.cat((frames[:needed], behind)), silenced, at, self._place(levels, first))
+        return Taken(torch.cat((frames[:needed], behind)), silenced, at, self._place(levels(frames[2 : 2 + 2 * count : 2]), first))
+
+    def restart(self) -> None:
+        """The next position begins a window: it and those behind it attend to nothing before it. Between two tokens only."""
+        if self._waiting is not None:
+            raise BadStateError("expected the window to restart between two tokens, got it within one")
+        self._window.restart()
 
     def pool(self, hidden: torch.Tensor, seen: list[int]) -> tuple[torch.Tensor, list[int]]:
         """[count, width] -> [tokens, width], and what each token has seen. An odd position waits, or stands alone at the end."""
@@ -100,17 +110,17 @@ class EncoderState:
             self._waiting = hidden[whole:].clone(), seen[whole:]
         return pooled, at
 
-    def _place(self, levels: list[int], first: int) -> list[Segment]:
+    def _place(self, heard: list[int], first: int) -> list[Segment]:
         """Rows for the next positions; a window restarts between two tokens only."""
         segments = []
         begun, row = first, self._window.filled
-        for number, level in enumerate(levels, start=first):
+        for number, level in enumerate(heard, start=first):
             if self._window.filled % self._config.pool == 0 and self._window.due:
                 if number > begun:
                     segments.append(Segment(self._cache, begun, number - begun, row))
                 begun, row = number, 0
                 self._window.restart()
             self._window.hear(level)
-        if levels:
-            segments.append(Segment(self._cache, begun, first + len(levels) - begun, row))
+        if heard:
+            segments.append(Segment(self._cache, begun, first + len(heard) - begun, row))
         return segments

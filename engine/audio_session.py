@@ -1,7 +1,7 @@
 """A session whose source is heard: PCM in, audio tokens into its slot's rows, a decision point after every `decision_ms` of them.
 
-What it writes, and at which phi, is a function of the samples alone, however they were cut. Knows the front end and the encoder's state;
-engine/hearing.py runs the encoder.
+What it writes, and at which phi, is a function of the samples alone, however they were cut. Where it may outlast its slot, a seam lies at a
+pause, and nothing is carried over it (docs/streams.md). Knows the front end and the encoder's state; engine/hearing.py runs the encoder.
 """
 
 from typing import ClassVar
@@ -15,7 +15,9 @@ from backbones.loading import Checkpoint
 from backbones.slots import Region
 from engine.actions import AppendAudio, End, Message, Update
 from engine.controller import Phase
+from engine.pauses import Pauses
 from engine.request import Settings
+from engine.rollover import WORD_MS
 from engine.session import Session
 from engine.silence import SilenceGate
 from errors import ProactiveError
@@ -24,7 +26,7 @@ from errors import ProactiveError
 class AudioSession(Session):
     """A decision point sees the audio tokens before it and no later one, whatever of the stream has come.
 
-    steps: decision points so far. What comes between two of them is in the slot, but not in phi.
+    steps: decision points of the slot so far. What comes between two of them is in the slot, but not in phi.
     """
 
     takes: ClassVar[type[Message]] = AppendAudio
@@ -39,10 +41,14 @@ class AudioSession(Session):
         self._every = checkpoint.config.decision_ms // encoder.config.token_ms  # audio tokens
         self.decision_units = checkpoint.config.decision_ms
         self._rate = form.rate
+        self._token_ms = encoder.config.token_ms
+        self._pauses = Pauses(self.rows.room[0], encoder.config.pool) if settings.rollover else None
         self._gate = SilenceGate(encoder.config.token_ms // 10) if settings.silence_gate else None
         self._frames = MelFrames(torch.zeros(0, encoder.config.bins), [])  # that the encoder has not had
         self._tokens = AudioTokens(torch.zeros(0, encoder.config.out), [])  # that are not in the slot
         self._answering = self._ends = self._finished = False  # a message is being answered; it is the end; the encoder has had it
+        self._given = 0  # frames that the encoder has had
+        self._before = self._seen = 0  # audio tokens before those in the slot; samples that its last one has seen
         self._steps = 0
 
     # ---- for engine/hearing.py
@@ -50,13 +56,27 @@ class AudioSession(Session):
     @property
     def unheard(self) -> bool:
         """True if the encoder has something to do."""
-        return not self.done and (len(self._frames.seen) > 0 or (self._ends and not self._finished))
+        if self.done or self._stop == self._given:
+            return False
+        return len(self._frames.seen) > 0 or (self._ends and not self._finished)
+
+    @property
+    def _next_seam(self) -> int | None:
+        return self._pauses.seam if self._pauses is not None else None
+
+    @property
+    def _stop(self) -> int | None:
+        """Frames up to the one that completes the last audio token before a seam: the encoder goes on behind it with a new window."""
+        return None if self._next_seam is None else self._next_seam * self._token_ms // 10 + 1
 
     def piece(self, frames: int) -> Piece:
         """The next frames for the encoder, at most so many; answered by `hear`."""
         values, seen = self._frames.values, self._frames.seen
+        if (stop := self._stop) is not None:
+            frames = min(frames, stop - self._given)
         self._frames = MelFrames(values[frames:], seen[frames:])
-        self._finished = self._ends and not self._frames.seen
+        self._given += min(frames, len(seen))
+        self._finished = self._ends and not self._frames.seen and self._given != stop
         return Piece(self._state, MelFrames(values[:frames], seen[:frames]), last=self._finished)
 
     def hear(self, tokens: AudioTokens) -> None:
@@ -97,24 +117,35 @@ class AudioSession(Session):
             return
         if self._gate is not None:
             self._gate.hear(self._frames.values)
+        if self._pauses is not None:
+            self._pauses.hear(self._frames.values)
 
     def _add(self, tokens: AudioTokens) -> None:
         before = self._tokens
         self._tokens = AudioTokens(torch.cat((before.embeddings.to(tokens.embeddings), tokens.embeddings)), [*before.seen, *tokens.seen])
 
     def _release(self) -> None:
-        """Tokens into the slot, up to the next decision point."""
+        """Tokens into the slot, up to the next decision point or seam."""
         embeddings, seen = self._tokens.embeddings, self._tokens.seen
         count = min(self._every - self.rows.stream % self._every, len(seen))
+        if self._next_seam is not None:
+            count = min(count, self._next_seam - self._heard)
         self._tokens = AudioTokens(embeddings[count:], seen[count:])
         if not self.rows.extend_heard(embeddings[:count]):
             self._finish("context")
             return
         self._told.source_tokens += count
-        if self.rows.stream % self._every == 0:
-            self._steps += 1
-            if self._gate is None or self._gate.is_open(self.rows.stream):
-                self.controller.release(self._phi_after(seen[count - 1]))
+        self._seen = seen[count - 1]
+        self._steps += self.rows.stream % self._every == 0
+        if self._heard == self._next_seam:
+            self._seam()
+        elif self.rows.stream % self._every == 0 and (self._gate is None or self._gate.is_open(self._heard)):
+            self.controller.release(self._phi_after(self._seen))
+
+    @property
+    def _heard(self) -> int:
+        """Audio tokens of the stream that are in the slot, or were."""
+        return self._before + self.rows.stream
 
     def _end(self) -> None:
         """Behind the last sample everything is visible. Where nothing was said there is nothing to write."""
@@ -122,12 +153,45 @@ class AudioSession(Session):
         self._steps += self.rows.stream % self._every > 0
         self.rows.end_source()
         self.controller.end_source(self._phi_after(self._input.consumed))
-        if self._gate is not None and not self._gate.is_open(self.rows.stream) and not self._gate.spoken:
+        if self._nothing_was_said:
             self._finish("end")
+
+    @property
+    def _nothing_was_said(self) -> bool:
+        """In what the slot holds."""
+        if self.seams and not self.rows.stream:
+            return True
+        return self._gate is not None and not self._gate.spoke(self._before, self._heard)
 
     def _phi_after(self, seen: int) -> int:
         """Milliseconds that so many samples add to phi."""
         return max(milliseconds(seen, self._rate) - self.controller.phi, 0)
+
+    # ---- seams (engine/rollover.py)
+
+    def _seam(self) -> None:
+        """What was said up to here is written first, if anything was."""
+        if self._nothing_was_said:
+            self._roll_over()
+        else:
+            self.controller.release(self._phi_after(self._seen))
+            self._cut_here()
+
+    def _cut_here(self) -> None:
+        self._write_the_rest(self.rows.stream * self._token_ms // WORD_MS)
+
+    def _roll_over(self) -> None:
+        """The slot begins again with nothing: which sounds the last sentence of the target stands for is not known."""
+        assert self._pauses is not None
+        self.seams.append(milliseconds(self._seen, self._rate))
+        if self._heard == self._next_seam:  # and not where the target has filled its rows: the encoder may be further by then
+            self._pauses.begin()
+            self._state.restart()
+        self._before = self._heard
+        self._words_before, self._steps = self.controller.words, 0
+        self.history = torch.zeros(0)
+        self.rows.restart((), 0)
+        self._text.separate()
 
     # ---- what heads see
 

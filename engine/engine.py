@@ -174,7 +174,7 @@ class Engine:
     def _target_capacity(self, settings: Settings) -> int:
         """Rows of header and target; the last token that may be written needs none."""
         if settings.rollover:
-            return self._half(settings)
+            return self._share(settings)
         length, prompt, written = self.capacity.slot_length, len(settings.prefix), settings.rules.max_output_tokens
         needed = self._needed(prompt, written)
         if needed > length:
@@ -186,8 +186,8 @@ class Engine:
             )
         return len(self.checkpoint.frame.header) + written - 1
 
-    def _half(self, settings: Settings) -> int:
-        """Of an endless stream: half of what the prompt leaves."""
+    def _share(self, settings: Settings) -> int:
+        """Of an endless stream: half of what the prompt leaves, or a quarter where the rest is for sound."""
         header, prompt = len(self.checkpoint.frame.header), len(settings.prefix)
         room = self.capacity.slot_length - prompt - len(self.checkpoint.frame.source_end) - header
         if room < rollover.LEAST:
@@ -195,7 +195,7 @@ class Engine:
                 f"expected a prompt that leaves {rollover.LEAST} of {self.capacity.slot_length} tokens to the stream; got one of {prompt}",
                 param="inputs",
             )
-        return header + room // 2
+        return header + room // (rollover.TEXT_SHARES if settings.audio is None else rollover.SOUND_SHARES)
 
     def _needed(self, prompt: int, written: int) -> int:
         """Rows for a prompt, one source token and so many target tokens, with what frames them."""

@@ -115,8 +115,6 @@ def resolve(checkpoint: Checkpoint, request: Request) -> Settings:
 def _check_audio(checkpoint: Checkpoint, request: Request) -> None:
     if checkpoint.encoder is None:
         raise InvalidValueError(f"expected modality text: {checkpoint.name!r} reads text only; got audio", param="modality")
-    if request.rollover:
-        raise InvalidValueError("expected no rollover beside audio: a session that hears ends with its slot", param="rollover")
 
 
 def threshold(checkpoint: Checkpoint, settings: Settings, *, tier: str | None, value: float | None) -> float:

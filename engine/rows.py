@@ -70,8 +70,9 @@ class Rows:
         They see the first `units` units of the stream that comes, and are forwarded once those are there.
         """
         del self.source[self.prefix :]
+        self._heard = []
         self.target[self.header :] = carried
-        self.stream, self._fed = 0, self.prefix
+        self.stream, self._fed = 0, min(self._fed, self.prefix)  # where nothing was said, not even the prompt may be in the slot
         self.carried_units, self._carried_visible = units, None
         self._due = range(self.header - 1, self.header - 1 + len(carried))
 

@@ -50,7 +50,7 @@ class Session:
         self._told = Telling(self.controller, self.rows, self._text)
         self.events = self._told.events
         self._inbox: deque[Message] = deque()
-        self._speech = rollover.Speech() if settings.rollover else None
+        self._speech = rollover.Speech() if settings.rollover and settings.audio is None else None
         self._rest: tuple[str, bool] | None = (
             None  # behind a seam in the message that is being answered: text, and whether it ends the source
         )
@@ -202,8 +202,13 @@ class Session:
         if control.phase is Phase.READING:
             control.release(self._fresh())
         self._rest = rest, ends
+        self._write_the_rest(self.visible)
+
+    def _write_the_rest(self, words: int) -> None:
+        """What the slot holds, some `words` of source, counts as the whole: what is left to say of it is written."""
         self.rows.end_source()
-        control.close(rollover.forced_writes(self.visible, control.words - self._words_before, self.rows.left))
+        written = self.controller.words - self._words_before
+        self.controller.close(rollover.forced_writes(words, written, self.rows.left))
 
     def _roll_over(self) -> None:
         """Ends a seam: the slot begins again with what is carried."""
@@ -275,7 +280,7 @@ class Session:
         """READ or WRITE `token`; commits and emits. True if a content token was written, and the slot holds its row."""
         candidate = self.candidate(token)
         index, phi, n = len(self.controller.trajectory), self.controller.phi, self._told.n
-        at_seam = self.controller.closing is not None
+        at_seam, seams = self.controller.closing is not None, len(self.seams)
         action, asked = self.controller.decide(score, candidate)
         if self.settings.decisions:
             self.events.append(Decision(asked, self.controller.threshold, action, phi, index, n))
@@ -289,9 +294,9 @@ class Session:
         elif self.controller.phase is Phase.READING:
             self._roll_over() if at_seam else self._answer()
             self._advance()
-        elif self._speech is not None and not at_seam:
+        elif self.settings.rollover and not at_seam:
             self._bound()
-        return wrote and not (at_seam and self.controller.closing is None)
+        return wrote and len(self.seams) == seams
 
     def _answer(self) -> None:
         """The message that is being answered is dealt with."""
@@ -300,9 +305,13 @@ class Session:
     def _bound(self) -> None:
         """A target that outgrows its rows is a seam too, and at the source end, where there is none, its end."""
         if not self.controller.source_ended and rollover.is_due(self._fill(), sentence_ended=False):
-            self._cut(self._held, ends=False)
+            self._cut_here()
         elif not self.rows.left:
             self._finish("length")
+
+    def _cut_here(self) -> None:
+        """A seam at a decision point."""
+        self._cut(self._held, ends=False)
 
     def _commit(self, token: int) -> None:
         self.rows.target.append(token)

@@ -17,7 +17,7 @@ LEAST = 3  # audio tokens of sound in a row: a click, as wide as a frame, reache
 
 
 class SilenceGate:
-    """One stream's. `spoken`: there was speech, anywhere. frames: of one audio token (4: 40 ms)."""
+    """One stream's. frames: of one audio token (4: 40 ms). What it is asked is to be asked in ascending order of tokens."""
 
     def __init__(self, frames: int) -> None:
         self._frames = frames
@@ -29,21 +29,26 @@ class SilenceGate:
         self._tokens = self._loud = 0
         self._last_loud: int | None = None  # number of the last token of speech
 
-    @property
-    def spoken(self) -> bool:
-        """True once somebody has spoken, and where too little was heard to know."""
-        return self._last_loud is not None or (self._tokens < self._short and max(self._recent, default=QUIETEST) > AUDIBLE)
-
     def hear(self, values: torch.Tensor) -> None:
         """[n, bins]: frames as backbones/audio_mel.py normalises them, (log10 of power + 4) / 4."""
         self._levels.extend((4 * values.mean(dim=1) - 4).tolist())
 
     def is_open(self, tokens: int) -> bool:
-        """Whether somebody spoke shortly before the end of so many audio tokens. To be asked in ascending order."""
+        """Whether somebody spoke shortly before the end of so many audio tokens."""
+        self._take_until(tokens)
+        return self._last_loud is not None and tokens - self._last_loud <= self._hang
+
+    def spoke(self, first: int, tokens: int) -> bool:
+        """Whether somebody spoke in audio tokens [first, tokens). True too where too little of the stream was heard to know."""
+        self._take_until(tokens)
+        if self._last_loud is not None and self._last_loud >= first:
+            return True
+        return self._tokens < self._short and max(self._recent, default=QUIETEST) > AUDIBLE
+
+    def _take_until(self, tokens: int) -> None:
         while self._tokens < tokens and self._levels:
             taken = [self._levels.popleft() for _ in range(min(self._frames, len(self._levels)))]
             self._take(sum(taken) / len(taken))
-        return self._last_loud is not None and tokens - self._last_loud <= self._hang
 
     def _take(self, level: float) -> None:
         self._recent.append(level)

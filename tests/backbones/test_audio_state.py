@@ -2,11 +2,13 @@
 
 from itertools import pairwise
 
+import pytest
 import torch
 from hypothesis import given, settings
 
 from backbones.audio_mel import MelFrames
 from backbones.audio_state import EncoderState, Segment
+from errors import BadStateError
 from tests.backbones.audio import CONFIG, cuts, part
 
 CACHE = torch.zeros(1)
@@ -54,3 +56,15 @@ def test_an_odd_position_waits_for_its_partner_and_stands_alone_at_the_end() -> 
 
 def test_the_mask_lets_a_position_see_itself_and_all_before_it() -> None:
     assert Segment(CACHE, first=0, count=2, row=1).mask.int().tolist() == [[1, 1, 0], [1, 1, 1]]
+
+
+def test_a_restart_begins_a_window_between_two_tokens_only() -> None:
+    state = EncoderState(CONFIG, CACHE)
+    taken = state.take(ones(9), first=0, last=False)
+    state.pool(torch.zeros(4, 1), taken.seen)
+    state.restart()
+    (segment,) = state.take(ones(6), first=0, last=False).segments
+    assert (segment.row, segment.count) == (0, 3)
+    state.pool(torch.zeros(3, 1), [1, 2, 3])
+    with pytest.raises(BadStateError, match="within one"):
+        state.restart()

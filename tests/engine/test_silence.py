@@ -70,4 +70,4 @@ def test_a_short_recording_without_a_quiet_moment_may_be_speech(seconds: float, 
     gate, values = SilenceGate(frames=4), log_mel(steady(seconds, loudness), 80, 0.0)
     gate.hear(values)
     assert not gate.is_open(len(values) // 4)
-    assert gate.spoken is spoken
+    assert gate.spoke(0, 10_000) is spoken
