@@ -1,30 +1,34 @@
 """What the model shows of an item at every prefix: the signals of each probe, and whether it would write what the full view writes.
 
-The full view's own greedy target is forced, so every probe has a right answer without any label. Drives the backbone and its slots;
-knows no policy, no metric and no threshold.
+Prefixes end at words, or where a session would decide about a recording. The full view's own greedy target is forced, so every probe has a
+right answer without any label. Drives the backbone and its slots; knows no policy, no metric and no threshold.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
+from backbones.audio_encoder import Piece
+from backbones.audio_file import read
+from backbones.audio_input import AudioInput
 from backbones.backbone import Backbone
 from backbones.layout import SourceRun, TargetRow, Units
 from backbones.loading import Checkpoint
 from backbones.slots import Region
 from engine.request import resolve
-from errors import InvalidValueError
+from engine.rows import NO_ID
 from evaluation import company
 from evaluation.company import Ask
-from evaluation.policies import Policy
+from evaluation.policies import AUDIO, Policy, source_units
 from tasks import Task
 from tasks.example import Example
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One probe: target token `index` with `phi` words visible.
+    """One probe: target token `index` with `phi` units visible: words, or audio tokens, as heads count them.
 
     agrees:    its most probable token is the one that the full view writes
     entropy:   nats, of the next-token distribution
@@ -79,21 +83,29 @@ def probe_items(
         yield item.seen
 
 
+@dataclass(frozen=True)
+class _Source:
+    """A stream's tokens, the unit of each, phi at each prefix that a session would be asked at, and what stands in place of embeddings."""
+
+    tokens: Sequence[int]
+    units: Sequence[int]
+    steps: Sequence[int]
+    heard: torch.Tensor | None = None
+
+
 class _Forced:
     """One item: first the full view writes its target, then every prefix is asked about each token of it."""
 
     def __init__(self, checkpoint: Checkpoint, task: str, number: int, example: Example, limits: Limits, reduce: Reduce) -> None:
-        if example.audio is not None:
-            raise InvalidValueError(f"item {example.id!r}: expected text, where every prefix is probed; got a recording")
         settings = resolve(checkpoint, Policy("full").request(task, example))
-        encoded = checkpoint.codec.encode(example.source)
         self._spec: Task = checkpoint.config.tasks[task]
         self._number, self._checkpoint, self._reduce = number, checkpoint, reduce
-        self._prefix, self._stream, self._units = settings.prefix, encoded.tokens, encoded.units
-        self._words = encoded.released
+        self._example, self._prefix, self._limits = example, settings.prefix, limits
+        # A recording is encoded when its turn comes: the audio tokens of all of them are too many to keep.
+        self._source = _Source((), (), ()) if example.audio is not None else _words(checkpoint, example)
+        self._rows = len(self._source.tokens) if example.audio is None else source_units(example) + 1
         self._header = checkpoint.frame.header
         self._cap = min(limits.target_tokens, settings.rules.max_output_tokens)
-        self._prefixes = _spread(self._words, limits.prefixes)
         self._full: list[int] = []  # what the full view writes, the end token too
         self._last: tuple[int, float, torch.Tensor | None] | None = None
         self.seen: list[Seen] = []
@@ -105,7 +117,7 @@ class _Forced:
     @property
     def length(self) -> int:
         frame = self._checkpoint.frame
-        return len(self._prefix) + len(self._stream) + len(frame.source_end) + self.target_rows
+        return len(self._prefix) + self._rows + len(frame.source_end) + self.target_rows
 
     def answer(self, token: int, nats: float, attention: torch.Tensor | None) -> None:
         self._last = token, nats, attention
@@ -113,24 +125,29 @@ class _Forced:
     def asks(self, region: Region) -> Iterator[Ask]:
         """What is to be forwarded next; the answer to each probe has come when it goes on."""
         frame = self._checkpoint.frame
-        everything = [*self._prefix, *self._stream, *frame.source_end]
+        if self._example.audio is not None:
+            self._source = _sound(self._checkpoint, self._example.audio)
+        source, steps = self._source, self._source.steps
+        everything = [*self._prefix, *source.tokens, *frame.source_end]
+        whole = steps[-1] if steps else 0
         header = [TargetRow(region, i, token, visible=len(self._prefix)) for i, token in enumerate(self._header[:-1])]
         # Prompt and header first: their rows serve every view.
-        yield [SourceRun(region, 0, everything)], [*header, self._row(region, len(everything), 0, self._words)]
-        yield from self._full_view(region, len(everything))
-        for phi in self._prefixes:
-            yield from self._prefix_view(region, phi)
+        yield [SourceRun(region, 0, everything, source.heard, len(self._prefix))], [*header, self._row(region, len(everything), 0, whole)]
+        yield from self._full_view(region, len(everything), whole)
+        for step in _spread(len(steps), self._limits.prefixes):
+            yield from self._prefix_view(region, steps[step - 1])
+        self._source = _Source((), (), ())
 
-    def _full_view(self, region: Region, visible: int) -> Iterator[Ask]:
+    def _full_view(self, region: Region, visible: int, whole: int) -> Iterator[Ask]:
         for index in range(1, self._cap + 1):
             token = self._taken()[0]
             self._full.append(token)
             if token in self._checkpoint.frame.end or index == self._cap:
                 return
-            yield [], [self._row(region, visible, index, self._words)]
+            yield [], [self._row(region, visible, index, whole)]
 
     def _prefix_view(self, region: Region, phi: int) -> Iterator[Ask]:
-        visible = len(self._prefix) + sum(unit < phi for unit in self._units)
+        visible = len(self._prefix) + sum(unit < phi for unit in self._source.units)
         for index, expected in enumerate(self._full):
             yield [], [self._row(region, visible, index, phi)]
             token, nats, attention = self._taken()
@@ -146,7 +163,7 @@ class _Forced:
     def _row(self, region: Region, visible: int, index: int, phi: int) -> TargetRow:
         token = self._header[-1] if index == 0 else self._full[index - 1]
         first = max(len(self._prefix), 1)
-        shown = [unit for unit in self._units if unit < phi][first - len(self._prefix) :]
+        shown = [unit for unit in self._source.units if unit < phi][first - len(self._prefix) :]
         return TargetRow(region, len(self._header) - 1 + index, token, visible, probe=True, units=Units(first, torch.tensor(shown), phi))
 
     def _taken(self) -> tuple[int, float, torch.Tensor | None]:
@@ -155,7 +172,24 @@ class _Forced:
         return last
 
 
-def _spread(words: int, count: int) -> list[int]:
-    """At most `count` prefixes of 1 .. words, evenly spread, the last word among them."""
-    count = min(words, count)
-    return sorted({round((i + 1) * words / count) for i in range(count)}) if count else []
+def _words(checkpoint: Checkpoint, example: Example) -> _Source:
+    encoded = checkpoint.codec.encode(example.source)
+    return _Source(encoded.tokens, encoded.units, range(1, encoded.released + 1))
+
+
+def _sound(checkpoint: Checkpoint, path: Path) -> _Source:
+    """As a session hears it: every audio token is a unit, and a decision is due after `decision_ms` of them, and at the end."""
+    encoder = checkpoint.encoder
+    assert encoder is not None
+    heard, state = AudioInput(AUDIO, bins=encoder.config.bins, floor=encoder.config.mel_floor), encoder.open()
+    pieces = (Piece(state, heard.push(read(path).numpy().tobytes())), Piece(state, heard.end(), last=True))
+    tokens = torch.cat([encoder.encode([piece])[0].embeddings for piece in pieces])
+    count, every = len(tokens), checkpoint.config.decision_ms // encoder.config.token_ms
+    steps = [*range(every, count, every), count] if count else []
+    return _Source([NO_ID] * count, range(count), steps, tokens)
+
+
+def _spread(steps: int, count: int) -> list[int]:
+    """At most `count` of 1 .. steps, evenly spread, the last among them."""
+    count = min(steps, count)
+    return sorted({round((i + 1) * steps / count) for i in range(count)}) if count else []

@@ -1,13 +1,14 @@
 """Recordings are evaluated by the real engine: delays in ms of audio, words with their lag, the report's numbers."""
 
 import asyncio
+import math
 
 import numpy as np
 import pytest
 import soundfile
 
 from errors import InvalidValueError
-from evaluation import drive, over_server, probing
+from evaluation import drive, over_server, probing, signal_test
 from evaluation.policies import Policy, baselines, source_units
 from evaluation.store import Run
 from evaluation.summary import summarise
@@ -57,9 +58,26 @@ def test_baselines_know_how_long_a_recording_is(examples: list[Example]) -> None
     assert request.audio is not None
 
 
-def test_what_cannot_hear_says_so(examples: list[Example]) -> None:
-    with pytest.raises(InvalidValueError, match="item '0': expected text, where every prefix is probed; got a recording"):
-        list(probing.probe_items(tiny.hearing(), tiny.hearing().backbone, "listen", examples, probing.Limits()))
+def test_every_probe_of_a_recording_is_what_a_session_sees_at_its_decision_points(examples: list[Example]) -> None:
+    """A head that never reaches its threshold is asked at every step but the last: its scores are those of each prefix's first token."""
+    checkpoint = tiny.hearing()
+    found = [seen for item in probing.probe_items(checkpoint, checkpoint.backbone, "listen", examples, probing.Limits()) for seen in item]
+    assert {(seen.item, seen.phi) for seen in found} == {(0, 10), (0, 20), (0, 25), (1, 10), (1, 20), (1, 30), (1, 37), (2, 5)}
+    assert all(seen.attention.shape == (seen.phi,) for seen in found)
+    engine = drive.fitting_engine(checkpoint, "listen", examples, slots=1, max_output_tokens=8)
+    records = {record.id: record for record in drive.run(engine, "listen", [(Policy("entropy", 2.0), example) for example in examples])}
+    for number, example in enumerate(examples):
+        scores = [score for _, index, score, _ in records[example.id].decisions if index == 0 and score is not None]
+        firsts = [seen for seen in found if (seen.item, seen.index) == (number, 0)]
+        assert [1 - seen.entropy / math.log(checkpoint.backbone.vocab_size) for seen in firsts][: len(scores)] == pytest.approx(
+            scores, abs=1e-4
+        )
+
+
+def test_attention_heads_are_selected_on_recordings(examples: list[Example]) -> None:
+    pairs = signal_test.select_pairs(tiny.hearing(), "listen", examples, probing.Limits(), count=3)
+    assert len({pair for pair, _ in pairs}) == 3
+    assert [area for _, area in pairs] == sorted((area for _, area in pairs), reverse=True)
 
 
 async def _over_server(example: Example) -> None:
