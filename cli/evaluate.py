@@ -102,6 +102,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 (one a flag)
         data_hash=data_hash(every),  # whatever the limit is, so that a longer run goes on
         max_output_tokens=max_output_tokens,
         pace=pace,
+        unit="ms" if any(example.audio for example in examples) else "word",
     )
     with Store(out, run) as store, progress_bar() as progress:
         outcome = parts.run(plan, examples, where.backend, store, progress)

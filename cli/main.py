@@ -196,7 +196,7 @@ def stream(  # noqa: PLR0913, PLR0917 (one a flag)
     max_lag: Annotated[int | None, typer.Option(help="Force a write when the source is so many words ahead.")] = None,
     max_output_tokens: Annotated[int | None, typer.Option(help="End after so many tokens.")] = None,
     rollover: Annotated[
-        bool, typer.Option("--rollover", help="Go on past the end of the slot, for hours of text (docs/streams.md).")
+        bool, typer.Option("--rollover", help="Go on past the end of the slot, for hours of text or speech (docs/streams.md).")
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the connection breaks, if the server keeps the session.")] = False,
     replay: Annotated[

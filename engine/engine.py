@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 
 from backbones.loading import Checkpoint
 from backbones.slots import KVSlots
-from engine import rollover
+from engine import hearing, rollover
 from engine.actions import Event, Verdict
 from engine.audio_session import AudioSession
-from engine.hearing import hear
 from engine.request import NO_LIMIT, Request, Settings, resolve
 from engine.runner import Probe, Runner, remember
 from engine.scheduler import Scheduler, Turn
@@ -81,6 +80,8 @@ class Engine:
         # Headers come on top of the budget, once a session. Thousands of short slots make room for ticks that take seconds each: not those.
         tokens = self.scheduler.budget + self.capacity.slots * len(self.checkpoint.frame.header)
         self.runner.warm_up(tokens=min(tokens, WARM_TOKENS), probes=min(self.capacity.slots, WARM_TOKENS))
+        if (encoder := self.checkpoint.encoder) is not None:
+            hearing.warm_up(encoder, step=self.checkpoint.config.decision_ms // 10, sessions=self.capacity.slots)
 
     def check_that_a_task_fits(self) -> None:
         """Raises InvalidValueError where no session could start by its task's own settings, even one whose inputs are empty."""
@@ -146,7 +147,7 @@ class Engine:
     def step(self) -> list[tuple[Session, Event]]:
         """One tick. Returns what happened, in order within each session; sessions that are done have given their slots back."""
         if (encoder := self.checkpoint.encoder) is not None:
-            hear(encoder, self._listeners)
+            hearing.hear(encoder, self._listeners)
         turns = self.scheduler.schedule(self._sessions)
         probes = self.runner.forward(turns)
         self.runner.score(probes)

@@ -28,22 +28,23 @@ from tasks.words import pieces
 PAGE = "report.html"
 WORDS_SHOWN = 250
 HEADS_COLOURED = 4
-AXES = {"RCO": "coverage (RCO), share of the source", "AIL": "lag (AIL), words of the source"}
+AXES = {"RCO": "coverage (RCO), share of the source", "AIL": "lag (AIL), {units} of the source"}
 UP = {True: "Left and up", False: "Left and down"}
 
 
 def html(summary: Summary, examples: Sequence[Record] = ()) -> str:
     """The whole page. All text of models and data is escaped; the same arguments give the same page."""
-    run = summary.run
+    run, units = summary.run, prose.UNITS[summary.run.unit]
+    about = prose.ABOUT.format(resamples=summary.resamples, unit=_unit(summary), units=units)
     return document(
         f"{run.task}: quality against latency",
         tag("h1", f"{run.task}: quality against latency"),
         tag("p", f"{run.model} on {run.data}, {summary.items} items, {summary.date}", class_="soft"),
         tag("h2", "What is measured"),
-        *(tag("p", text) for text in prose.ABOUT.format(resamples=summary.resamples, unit=_unit(summary)).strip().split("\n\n")),
+        *(tag("p", text) for text in about.strip().split("\n\n")),
         *_plots(summary),
         *tables.findings(summary),
-        *_examples(examples),
+        *_examples(examples, units),
         *tables.signal(summary),
         *tables.tiers(summary),
         *tables.comparisons(summary),
@@ -122,7 +123,7 @@ def _plots(summary: Summary) -> list[Safe]:
         lines = _lines(summary, name, main)
         if any(not isnan(point.x) and not isnan(point.y.value) for line in lines for point in line.points):
             legend = [] if figures else [tag("ul", *(tag("li", swatch(line), line.name) for line in lines), class_="legend")]
-            plot = svg(lines, x_name=title, y_name=main, whole=None if isnan(whole) else whole)
+            plot = svg(lines, x_name=title.format(units=prose.UNITS[summary.run.unit]), y_name=main, whole=None if isnan(whole) else whole)
             figures.append(tag("figure", *legend, plot))
     how = prose.PLOTS.format(where=UP[QUALITY[main].higher_is_better])
     used = {policy.curve.partition("(")[0] for policy in summary.policies}
@@ -148,10 +149,10 @@ def _point(policy: PolicySummary, latency: str, metric: str) -> Point:
     return Point(x.value, y, title, ring=_tier(policy))
 
 
-def _examples(records: Sequence[Record]) -> list[Safe]:
+def _examples(records: Sequence[Record], units: str) -> list[Safe]:
     if not records:
         return []
-    about = prose.EXAMPLES.format(policy=records[0].policy)
+    about = prose.EXAMPLES.format(policy=records[0].policy, units=units)
     return [tag("h2", "Three items"), tag("p", about), *(_example(record) for record in records)]
 
 

@@ -6,7 +6,7 @@ Knows files; knows no metric.
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -17,7 +17,10 @@ RUN, ITEMS = "run.json", "items.jsonl"
 
 
 class Run(BaseModel):
-    """What records of one folder have in common; `model_hash` is over the weights and settings, where they are at hand."""
+    """What records of one folder have in common; `model_hash` is over the weights and settings, where they are at hand.
+
+    unit: of phi and of latencies that count the source; `ms` of recordings
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     model: str
@@ -27,6 +30,7 @@ class Run(BaseModel):
     data_hash: str
     max_output_tokens: int | None = None
     pace: float = 0.0
+    unit: Literal["word", "ms"] = "word"
     version: int = 1
 
 

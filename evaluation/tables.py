@@ -9,12 +9,12 @@ from evaluation.bootstrap import Interval
 from evaluation.compare import Area, Comparison, Verdict, verdict
 from evaluation.page import Safe, join, table, tag
 from evaluation.quality import QUALITY
-from evaluation.summary import PolicySummary, Summary, TierResult
+from evaluation.summary import PolicySummary, Summary, TierResult, lag_tolerance
 
 GROUPS = {
     "quality": "Quality",
-    "words": "Latency in words of the source, at each target token (as the paper)",
-    "words_by_word": "Latency in words of the source, at each word of the target (as SimulEval)",
+    "words": "Latency in {units} of the source, at each target token (as the paper)",
+    "words_by_word": "Latency in {units} of the source, at each word of the target (as SimulEval)",
     "tokens": "Latency in tokens of the source, at each target token",
     "ms": "Latency in ms by the clock, with the time that computing takes",
     "pace": "Waiting in ms by the clock: until the first write, and each token's lag behind the newest word that it saw",
@@ -96,7 +96,10 @@ def tiers(summary: Summary) -> list[Safe]:
     if not summary.tiers:
         return []
     header = ("tier", "target", "on development data", "here", "off by", "on target")
-    return [tag("h2", "Tiers"), tag("p", prose.TIERS), table(header, map(_tier, summary.tiers), "Tiers against their targets")]
+    units = prose.UNITS[summary.run.unit]
+    about = prose.TIERS.format(units=units, tolerance=lag_tolerance(summary.run))
+    rows = [_tier(tier, units) for tier in summary.tiers]
+    return [tag("h2", "Tiers"), tag("p", about), table(header, rows, "Tiers against their targets")]
 
 
 def numbers(summary: Summary) -> list[Safe]:
@@ -109,7 +112,9 @@ def numbers(summary: Summary) -> list[Safe]:
         names = list(dict.fromkeys(name for policy in having for name in policy.figures[group]))
         kept = [name for name in names if group == "quality" and any(name in policy.kept for policy in having)]
         header = ["policy", "items", *(_heading(group, name) for name in names), *(f"{name}, % of the full view" for name in kept)]
-        made.append(table(header, [_row(policy, group, names, kept) for policy in having], title))
+        made.append(
+            table(header, [_row(policy, group, names, kept) for policy in having], title.format(units=prose.UNITS[summary.run.unit]))
+        )
     return made
 
 
@@ -162,14 +167,15 @@ def _areas(metric: str, found: list[Area]) -> Safe | None:
     return table(header, rows, f"{metric}, mean over the coverage that both curves span") if found else None
 
 
-def _tier(tier: TierResult) -> tuple[object, ...]:
+def _tier(tier: TierResult, units: str) -> tuple[object, ...]:
     target, digits = tier.target, 3 if tier.target.metric.upper() == "RCO" else 2
+    convention = target.convention.replace("words", units, 1)
     development = "not known" if target.achieved_on_development is None else f"{target.achieved_on_development:.{digits}f}"
     landed = {True: tag("span", "yes", class_="better"), False: tag("span", "no", class_="worse"), None: "not known"}[tier.landed]
     off = "–" if isnan(tier.achieved.value) else f"{tier.achieved.value - target.target:+.{digits}f}"
     return (
         tier.policy,
-        f"{target.metric.upper()} {target.target:g} ({target.convention})",
+        f"{target.metric.upper()} {target.target:g} ({convention})",
         development,
         _cell(tier.achieved, digits),
         off,

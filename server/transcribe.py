@@ -44,6 +44,7 @@ class Asked(BaseModel):
     threshold: float | None = None
     max_output_tokens: int | None = None
     silence_gate: bool = True
+    rollover: bool = False
 
     @classmethod
     def of(cls, request: Request) -> Self:

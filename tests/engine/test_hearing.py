@@ -43,3 +43,14 @@ def test_a_cancelled_session_is_not_encoded() -> None:
     session.cancel()
     assert tiny.finish(engine, session)[-1].reason == "cancelled"  # type: ignore[union-attr]
     assert session.rows.stream == 0
+
+
+def test_warming_up_meets_every_token_of_a_decision_and_the_decisions_of_all_sessions() -> None:
+    engine, seen = tiny.hearing_engine(slots=3), set[int]()
+    encoder = engine.checkpoint.encoder
+    assert encoder is not None
+    hook = encoder.layers[0].register_forward_hook(lambda _, args, __: seen.add(len(args[0])))
+    engine.warm_up()
+    hook.remove()
+    assert {2, 4, 10, 18, 20, 40, 60} <= seen  # positions, 20 ms each; a decision's are 20
+    assert max(seen) == 60

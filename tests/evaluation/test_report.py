@@ -233,3 +233,14 @@ def test_a_folder_is_rendered_again_with_what_its_summary_keeps(tmp_path: Path) 
 def test_a_folder_without_an_evaluation_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidValueError, match=r"to hold run\.json and items\.jsonl"):
         report.again(tmp_path)
+
+
+def test_of_recordings_latencies_are_called_ms() -> None:
+    words = report.html(summary(records()), records()[:1])
+    ms = report.html(summary(records(), made.RUN.model_copy(update={"unit": "ms"})), records()[:1])
+    for text in ("Latency in {} of the source, at each target token", "lag (AIL), {} of the source", "phi is how many {} of the source"):
+        assert text.format("words") in words
+        assert text.format("ms") in ms
+        assert text.format("words") not in ms
+    assert "0.4 words of lag" in words
+    assert "160 ms of lag" in ms
