@@ -138,7 +138,7 @@ class AudioSession(Session):
         self._seen = seen[count - 1]
         self._steps += self.rows.stream % self._every == 0
         if self._heard == self._next_seam:
-            self._seam()
+            self._reach_seam()
         elif self.rows.stream % self._every == 0 and (self._gate is None or self._gate.is_open(self._heard)):
             self.controller.release(self._phi_after(self._seen))
 
@@ -169,7 +169,7 @@ class AudioSession(Session):
 
     # ---- seams (engine/rollover.py)
 
-    def _seam(self) -> None:
+    def _reach_seam(self) -> None:
         """What was said up to here is written first, if anything was."""
         if self._nothing_was_said:
             self._roll_over()
