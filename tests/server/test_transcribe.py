@@ -112,9 +112,10 @@ def test_a_broken_file_ends_with_an_error_and_disturbs_nobody(live: Live, data: 
 def test_samples_that_are_not_finite_end_with_the_engines_error(live: Live) -> None:
     wav = bytearray(sound_file(subtype="FLOAT"))
     wav[-400:-396] = b"\x00\x00\xc0\x7f"
-    *_, error, done = events(post(live, bytes(wav)))
-    assert (error["type"], done["reason"]) == ("error", "error")
-    assert "finite" in error["message"]
+    *found, done = events(post(live, bytes(wav)))
+    assert (done["type"], done["reason"]) == ("done", "error")
+    # Text that was held back may come behind it.
+    assert ["finite" in event["message"] for event in found if event["type"] == "error"] == [True]
     free(live)
 
 
