@@ -31,7 +31,7 @@ smollm2: $(SMOLLM2)
 demo: install
 	$(BIN)/proactivellm demo
 
-# A question is asked before a passage, of a model that is not trained for it.
+# A question is asked before a passage, and answered in the middle of it. Fetches the base of checkpoints/answer.
 demo-answer: smollm2
 	$(BIN)/proactivellm demo answer
 

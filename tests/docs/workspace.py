@@ -24,6 +24,7 @@ MODELS = (
     "checkpoints/smollm2",
     "checkpoints/mine",
     "checkpoints/translate-en-de",
+    "checkpoints/answer",
     "Qwen/Qwen2.5-3B-Instruct",
 )
 TIERS = {name: {"threshold": value, "calibrated": False} for name, value in (("low", 0.1), ("medium", 0.4), ("high", 0.9))}
