@@ -33,7 +33,7 @@ def test_a_card_says_under_which_licence_and_tiers_are_calibrated(name: str) -> 
     tiers = json.loads((ROOT / name / "tiers.json").read_text(encoding="utf-8"))
     assert tiers
     for heads in tiers.values():
-        assert "entropy" in heads
+        assert {"entropy", "attention"} <= set(heads)
         assert all(tier["calibrated"] for head in heads.values() for tier in head.values())
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from backbones.audio_pcm import AudioFormat
@@ -65,6 +65,7 @@ def told(events: list[Event]) -> list[tuple[Any, ...]]:
     head=st.sampled_from([("wait_k", 2.0), ("full", 0.0), ("entropy", -9.0)]),
     gate=st.booleans(),
 )
+@example(samples=153_920, cuts=[], length=100, head=("wait_k", 2.0), gate=True)
 def test_every_sound_is_heard_once_and_every_word_written_once(
     samples: int, cuts: list[int], length: int, head: tuple[str, float], gate: bool
 ) -> None:
@@ -76,7 +77,9 @@ def test_every_sound_is_heard_once_and_every_word_written_once(
     tokens = -(-samples // listener.TOKEN)
     words = (tokens - listener.LAST - 1) // listener.EVERY + 1  # whose last token there is
     assert (done.reason, done.text.split()) == ("end", listener.said(engine.checkpoint, words))
-    assert heard.heard == list(range(done.usage.source_tokens))
+    assert heard.heard == list(range(len(heard.heard)))
+    # Where the gate finds nothing said behind the last seam, nothing is asked, and so nothing of it is forwarded.
+    assert len(heard.heard) > (words - 1) * listener.EVERY + listener.LAST if gate else len(heard.heard) == tokens
     assert done.usage.source_tokens == tokens
     assert done.usage.source_units == -(-samples // 16)
     assert len(session.seams) >= 1

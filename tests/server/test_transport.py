@@ -196,7 +196,7 @@ FLOODS: dict[str, Callable[[int], bytes]] = {
     "pings": lambda count: frame(PING) * count,
     "pongs": lambda count: frame(PONG) * count,
     "empty continuations": lambda count: frame(TEXT, fin=False) + frame(CONT, fin=False) * count,
-    "messages in pieces": lambda count: (frame(TEXT, b'{"type": ', fin=False) + frame(CONT, b'"ping"}')) * count,
+    "messages in pieces": lambda count: (frame(TEXT, b'{"type": ', fin=False) + frame(CONT, b'"ping", "id": 1}')) * count,
 }
 
 
