@@ -56,7 +56,7 @@ class Batch:
 
     tokens, positions, limit, copy, step: [B, N]; rows: [C, R] where in [B * N] each copy makes each prediction; labels: [R]
     mels: of the examples that are heard; heard: [T] where in [B * N] their audio tokens go, one example after the other
-    units, written: of each example that is heard, its audio tokens; of each example, its predictions
+    units, written: of each example, its audio tokens (0 for a text) and its predictions
     """
 
     ids: tuple[str, ...]
@@ -130,7 +130,7 @@ def collate(examples: Sequence[Packed]) -> Batch:
         labels=torch.from_numpy(np.concatenate([example.target[example.carried :] for example in examples])),
         mels=tuple(example.mel for example in examples if example.mel is not None),
         heard=torch.tensor([place * width + row for place, example in enumerate(examples) for row in example.heard], dtype=torch.long),
-        units=tuple(len(example.heard) for example in examples if example.mel is not None),
+        units=tuple(len(example.heard) for example in examples),
         written=tuple(example.predictions for example in examples),
     )
 

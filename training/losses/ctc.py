@@ -15,7 +15,7 @@ def ctc(scores: torch.Tensor, heard: Sequence[int], labels: torch.Tensor, writte
     """Sum over examples of -log P(tokens | what is heard), in nats; the last label of each, the end token, is not among the tokens.
 
     scores: [T, U + 1], of U tokens and the blank; heard: T of each example; labels: [R] of those U; written: R of each example. An
-    example that has more tokens than it is heard adds nothing.
+    example that has more tokens than it is heard adds nothing, and so does a text, which is not heard at all.
     """
     log_p = pad_sequence([part.log_softmax(-1) for part in torch.split(scores, list(heard))])  # [T of the longest, B, U + 1]
     tokens = torch.cat([part[:-1] for part in torch.split(labels, list(written))])
