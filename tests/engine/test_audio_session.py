@@ -13,13 +13,14 @@ from backbones import visibility
 from backbones.audio_mel import LOOKAHEAD, MelFrames, log_mel
 from backbones.audio_pcm import AudioFormat
 from backbones.visibility import Trajectory
-from engine.actions import Append, AppendAudio, Decision, Done, End, Event, Failure, Message, Read, Write
+from engine.actions import Append, AppendAudio, Decision, Done, End, Event, Failure, Message, Read
 from engine.audio_session import AudioSession
 from engine.engine import Engine
 from engine.request import Request
 from errors import BadStateError, InvalidValueError
 from tests import tiny
 from tests.backbones.audio import noise
+from tests.engine.heard import told
 
 SECONDS = 3.3
 PCM = tiny.sound(SECONDS)
@@ -36,19 +37,6 @@ def pieces(pcm: bytes, cuts: list[int]) -> list[Message]:
     """`cuts` are in samples."""
     inner = sorted(2 * cut for cut in cuts)
     return [*(AppendAudio(pcm[start:end]) for start, end in pairwise([0, *inner, len(pcm)])), End()]
-
-
-def told(events: list[Event]) -> list[tuple[Any, ...]]:
-    """What does not depend on how the samples were cut: all but the reads and the numbers of messages."""
-    found: list[tuple[Any, ...]] = []
-    for event in events:
-        if isinstance(event, Write):
-            found.append((event.text, event.index, event.count, event.phi))
-        elif isinstance(event, Decision):
-            found.append((event.action, event.phi, event.index, pytest.approx(event.score, abs=1e-4)))
-        elif isinstance(event, Done):
-            found.append((event.text, event.reason, event.usage, event.rco, event.ail))
-    return found
 
 
 WHOLE = [told(tiny.run(tiny.hearing_engine(), request, pieces(PCM, []))) for request in REQUESTS]

@@ -19,6 +19,7 @@ from engine.session import Session
 from errors import InvalidValueError
 from tests import tiny
 from tests.engine import copyist, listener
+from tests.engine.heard import told
 
 STEP = 2 * 6_400  # bytes of a decision's 400 ms
 WORD = 2 * listener.TOKEN * listener.EVERY
@@ -42,19 +43,6 @@ def run(engine: Engine, asked: Request, pcm: bytes, cuts: list[int]) -> tuple[Au
 def done_of(events: list[Event]) -> Done:
     assert isinstance(events[-1], Done)
     return events[-1]
-
-
-def told(events: list[Event]) -> list[tuple[Any, ...]]:
-    """What does not depend on how the samples were cut."""
-    found: list[tuple[Any, ...]] = []
-    for event in events:
-        if isinstance(event, Write):
-            found.append((event.text, event.index, event.count, event.phi))
-        elif isinstance(event, Decision):
-            found.append((event.action, event.phi, event.index, pytest.approx(event.score, abs=1e-4)))
-        elif isinstance(event, Done):
-            found.append((event.text, event.reason, event.usage, event.rco, event.ail))
-    return found
 
 
 @settings(max_examples=12, deadline=None)
