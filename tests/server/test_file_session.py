@@ -146,13 +146,24 @@ def test_a_file_that_is_still_being_read_is_not_waited_for(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("limit", ["slots", "sessions"])
-def test_without_room_a_file_is_refused_before_it_comes(limit: str) -> None:
+def test_without_room_a_file_is_refused_before_it_comes(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
     settings = {"max_sessions": 1} if limit == "sessions" else {}
+    goes_on = threading.Event()
+    read = soundfile.SoundFile.read
+
+    def waits(self: soundfile.SoundFile, *args: Any, **named: Any) -> Any:
+        goes_on.wait(20)
+        return read(self, *args, **named)
+
+    monkeypatch.setattr(soundfile.SoundFile, "read", waits)
     with running(**settings) as live:
-        clients = [streaming(live) for _ in range(1 if settings else SLOTS)]
-        if not settings:
-            wait_until(lambda: not live.worker.engines["hearing"].free_slots)
-        status, told, headers = ask(live, "/v1/transcribe?task=listen", method="POST", content_length="1000000")
+        taken = 1 if settings else SLOTS
+        clients = [Deaf(live, POST) for _ in range(taken)]
+        try:
+            wait_until(lambda: live.worker.engines["hearing"].free_slots == SLOTS - taken)
+            status, told, headers = ask(live, "/v1/transcribe?task=listen", method="POST", content_length="1000000")
+        finally:
+            goes_on.set()
         assert (status, told["code"]) == (503, "no_capacity")
         assert int(headers["retry-after"]) >= 1
         for client in clients:
