@@ -38,13 +38,14 @@ class Fresh(_Part):
 class Model(_Part):
     """What is trained: `base` (a folder, a .gguf file, `package:NAME/FILE.gguf`, a hub name) or `fresh`.
 
-    layers: only the first so many of the base's layers
+    layers: only the first so many of the base's layers; vocabulary: only so many of its tokens (training/vocabulary.py)
     The others go into proactivellm.json; where absent, the base's own stand.
     """
 
     base: str | None = None
     fresh: Fresh | None = None
     layers: int | None = Field(default=None, ge=1)
+    vocabulary: int | None = Field(default=None, ge=1)
     name: str | None = None
     offset: int | None = Field(default=None, ge=0)
     system: str | None = None
@@ -191,10 +192,12 @@ class Config(_Part):
     def _no_lora_on_a_fresh_model(self) -> "Config":
         if self.lora and self.model.fresh:
             raise ValueError("expected lora with a base, got it with a fresh model")
-        if self.model.layers and (self.model.fresh or (self.lora and not self.lora.merge)):
-            raise ValueError("expected model.layers with a base whose weights are written, got it with a fresh model or adapters alone")
-        if not self.loss.copies:
-            raise ValueError("expected at least one of loss.batch, loss.mslm and loss.spsd")
+        for name in ("layers", "vocabulary"):
+            if getattr(self.model, name) and (self.model.fresh or (self.lora and not self.lora.merge)):
+                what = f"model.{name} with a base whose weights are written"
+                raise ValueError(f"expected {what}, got it with a fresh model or adapters alone")
+        if not self.loss.copies and not self.loss.ctc:
+            raise ValueError("expected at least one of loss.batch, loss.mslm, loss.spsd and loss.ctc")
         return self
 
 

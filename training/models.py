@@ -19,6 +19,7 @@ from errors import CheckpointError, InvalidValueError
 from tasks import Task
 from training.attention import FUSED
 from training.config import Fresh, Lora, Model
+from training.vocabulary import shrink
 
 _ALPHABET = pre_tokenizers.ByteLevel.alphabet()
 
@@ -57,6 +58,8 @@ def load_base(
         raise CheckpointError(f"expected a causal language model with safetensors weights at {weights!r}: {error}") from error
     if settings.layers is not None:
         _cut(model, settings.layers)
+    if settings.vocabulary is not None:
+        tokenizer = shrink(model, tokenizer, settings.vocabulary)
     adapted = _adapted(model, lora) if lora else None
     if adapted is None:
         adapters.apply(model, changes, merge=True, where=f"the adapter {found.adapter}")

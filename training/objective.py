@@ -24,7 +24,7 @@ class Loss(BaseModel):
     """Which losses, and how. A plain stage is `batch` alone: then no stream view is packed.
 
     weight: lambda; top_k: tokens of the teacher that the KL looks at one by one; views: K, stream views per example
-    ctc: weight of CTC on what is heard (losses/ctc.py), for a new encoder
+    ctc: weight of CTC on what is heard (losses/ctc.py), for a new encoder. Alone, it trains the encoder, and the backbone is not run
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -67,26 +67,29 @@ class Losses:
 class PackedModel(nn.Module):
     """A causal language model whose forward takes a packed batch, so that wrappers for several devices see one call.
 
-    encoder: of a model that hears; ctc: whether what it hears is scored as well, by `lm_head`, and by `blank` for no token
+    encoder: of a model that hears; ctc: whether what it hears is scored as well, by `lm_head`
     """
 
     def __init__(self, model: Any, encoder: AudioEncoder | None = None, *, ctc: bool = False) -> None:
         super().__init__()
         self.model = model
         self.encoder = encoder
-        self.blank = nn.Linear(model.config.hidden_size, 1) if encoder is not None and ctc else None
+        self._ctc = ctc
         # By this name accelerate asks what is to be one shard (FSDP).
         self._no_split_modules = getattr(model, "_no_split_modules", None)
 
     def forward(self, batch: Batch) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
-        """[C, R, V] logits: `lm_head` runs on predicted rows only. If what is heard is scored, also [T, U + 1]."""
+        """[C, R, V] logits: `lm_head` runs on predicted rows only. If what is heard is scored, also [T, V]."""
         heard = self._heard(batch)
+        aligned = self._aligned(heard) if heard is not None and self._ctc else None
+        if aligned is not None and not len(batch.rows):
+            return aligned.new_zeros(0, 0, 0), aligned
         hidden = self.model.base_model(
             **self._inputs(batch, heard), position_ids=batch.positions, attention_mask=batch.mask(), use_cache=False
         ).last_hidden_state  # [B, N, D]
         rows: torch.Tensor = self.model.lm_head(hidden.flatten(0, 1).index_select(0, batch.rows.flatten()))
         logits = rows.view(*batch.rows.shape, -1)
-        return logits if heard is None or self.blank is None else (logits, self._aligned(heard, torch.unique(batch.labels)))
+        return logits if aligned is None else (logits, aligned)
 
     def _heard(self, batch: Batch) -> torch.Tensor | None:
         """[T, D] audio tokens, one example after the other; None where all sources are text."""
@@ -102,14 +105,10 @@ class PackedModel(nn.Module):
         embedded = self.model.get_input_embeddings()(batch.tokens)
         return {"inputs_embeds": embedded.flatten(0, 1).index_copy(0, batch.heard, heard.to(embedded.dtype)).view_as(embedded)}
 
-    def _aligned(self, heard: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        """[T, D] -> [T, U + 1] for the U tokens of this batch: all V would double the time of a step.
-
-        Where `lm_head` shares the embeddings, what is heard is drawn to those of its tokens.
-        """
-        assert self.blank is not None
-        even = functional.rms_norm(heard, heard.shape[-1:])
-        return torch.cat([even @ self.model.lm_head.weight[tokens].T, self.blank(even)], dim=-1)
+    def _aligned(self, heard: torch.Tensor) -> torch.Tensor:
+        """[T, D] -> [T, V]. What is heard is drawn to the rows of `lm_head`, embeddings where they are shared; these do not give way."""
+        scores: torch.Tensor = functional.rms_norm(heard, heard.shape[-1:]) @ self.model.lm_head.weight.detach().T
+        return scores
 
 
 def judge(loss: Loss, model: nn.Module, batch: Batch) -> Losses:
@@ -118,7 +117,7 @@ def judge(loss: Loss, model: nn.Module, batch: Batch) -> Losses:
     logits, heard = made if isinstance(made, tuple) else (made, None)
     aligned = None
     if loss.ctc and heard is not None:
-        aligned = ctc(_precise(heard), batch.units, torch.unique(batch.labels, return_inverse=True)[1], batch.written)
+        aligned = ctc(_precise(heard), batch.units, batch.labels, batch.written)
     return losses(loss, logits, batch.labels, aligned)
 
 

@@ -45,6 +45,8 @@ def train(config: Config, console: Console | None = None) -> Path:
         torch.set_num_threads(run.threads)
     tasks = config.tasks or _tasks_of(config.model)
     parts, dev = ([read(settings, tasks) for settings in group] for group in (config.data, config.dev))
+    if not config.loss.copies and not all(part.heard for part in parts):
+        raise InvalidValueError("expected recordings where loss.ctc is the only loss; got a data set of texts", param="loss")
     cpu = run.device == "cpu" or not torch.cuda.is_available()
     dtype = arithmetic(run.dtype, cpu=cpu)
     accelerator = Accelerator(cpu=cpu, mixed_precision="bf16" if dtype is torch.bfloat16 else "no")

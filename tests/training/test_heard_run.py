@@ -77,7 +77,7 @@ def test_a_run_that_was_killed_goes_on_to_the_identical_losses(tmp_path: Path, t
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
 
 
-def test_ctc_falls_beside_the_other_losses_and_leaves_nothing_in_what_is_served(tmp_path: Path, tones: Path) -> None:
+def test_ctc_falls_beside_the_other_losses_and_goes_on_to_the_identical_losses(tmp_path: Path, tones: Path) -> None:
     loss, run = {"ctc": 0.3, "mslm": False, "spsd": False}, {"steps": 24, "batch_tokens": 500}
     made = config(tmp_path / "run", tones, run=run, loss=loss, audio={"augmentation": {}})
     folder = train(made, QUIET)
@@ -85,13 +85,31 @@ def test_ctc_falls_beside_the_other_losses_and_leaves_nothing_in_what_is_served(
     for line in lines:
         assert line["loss"] == pytest.approx(line["batch"] + 0.3 * line["ctc"], rel=1e-4)
     assert sum(line["ctc"] for line in lines[-3:]) < 0.8 * sum(line["ctc"] for line in lines[:3])
-    assert "blank.weight" in weights(tmp_path / "run")
     assert loading.load(str(folder), dtype="float32").encoder is not None
     broken = config(tmp_path / "broken", tones, run={**run, "checkpoint_steps": 4}, loss=loss, audio={"augmentation": {}})
     with pytest.MonkeyPatch.context() as patch:
         kill(broken, 9, patch)
     train(broken, QUIET)
     assert losses(tmp_path / "broken") == losses(tmp_path / "run")
+
+
+def test_ctc_alone_trains_the_encoder_and_leaves_the_backbone_alone(tmp_path: Path, tones: Path) -> None:
+    loss = {"batch": False, "mslm": False, "spsd": False, "ctc": 1.0}
+    run = {"steps": 24, "batch_tokens": 300, "checkpoint_steps": 1, "keep": 24}
+    embedded = {"max_position_embeddings": 128, "tie_word_embeddings": True, "initializer_range": 0.3}  # as of a model that was trained
+    model = {"fresh": {"vocabulary": 300, "sizes": {**SIZES, **embedded}}}
+    train(config(tmp_path / "run", tones, run=run, loss=loss, audio={"augmentation": {}}, model=model), QUIET)
+    found = losses(tmp_path / "run")
+    assert sum(found[-3:]) < 0.8 * sum(found[:3])
+    first, last = (state.read_tensors(tmp_path / "run" / f"step-{step:08d}" / "weights.safetensors") for step in (1, 24))
+    changed = {name for name, tensor in first.items() if not torch.equal(tensor, last[name])}
+    assert "encoder.conv1.weight" in changed
+    assert all(name.startswith("encoder.") for name in changed)
+    texts = tmp_path / "texts.jsonl"
+    texts.write_text(json.dumps({"id": "1", "source": "a", "target": "b"}) + "\n", encoding="utf-8")
+    both = [{"data": str(tones), "task": "transcribe"}, {"data": str(texts), "task": "transcribe"}]
+    with pytest.raises(InvalidValueError, match=r"expected recordings where loss\.ctc is the only loss"):
+        train(config(tmp_path / "mixed", tones, loss=loss, data=both), QUIET)
 
 
 def test_it_learns_to_write_what_it_hears_and_is_served(tmp_path: Path, tones: Path) -> None:
@@ -141,7 +159,7 @@ def test_a_later_stage_goes_on_with_the_bases_own_encoder(tmp_path: Path, tones:
     first = train(config(tmp_path / "first", tones, run={"steps": 2}, audio={"dtype": "float32"}), QUIET)
     second = config(tmp_path / "second", tones, run={"steps": 1, "shard_size": "20KB"})
     later = Config.model_validate(
-        {**second.model_dump(mode="json", by_alias=True), "model": {"base": str(first), "layers": 1}, "audio": None}
+        {**second.model_dump(mode="json", by_alias=True), "model": {"base": str(first), "layers": 1, "vocabulary": 262}, "audio": None}
     )
     folder = train(later, QUIET)
     assert (folder / "audio_encoder.safetensors.index.json").exists()
@@ -152,6 +170,7 @@ def test_a_later_stage_goes_on_with_the_bases_own_encoder(tmp_path: Path, tones:
     assert checkpoint.encoder is not None
     assert checkpoint.config.decision_ms == 80
     assert len(checkpoint.backbone.model.model.layers) == 1
+    assert checkpoint.backbone.vocab_size == 262
     was = state.read_tensors(first / "audio_encoder.safetensors")["conv1.weight"]
     assert 0 < (checkpoint.encoder.conv1.weight - was).abs().max() < 0.03  # one step at 1e-2
 
@@ -170,5 +189,6 @@ def test_what_cannot_be_trained_is_refused(tmp_path: Path, tones: Path) -> None:
     (tones.parent / "3.wav").unlink()
     with pytest.raises(InvalidValueError, match=r"recording that can be read; got .*3\.wav"):
         train(config(tmp_path / "other", tones), QUIET)
-    with pytest.raises(ValidationError, match=r"expected model\.layers with a base whose weights are written"):
-        Config.model_validate({**plain, "model": {**plain["model"], "layers": 1}})
+    for name in ("layers", "vocabulary"):
+        with pytest.raises(ValidationError, match=rf"expected model\.{name} with a base whose weights are written"):
+            Config.model_validate({**plain, "model": {**plain["model"], name: 1}})

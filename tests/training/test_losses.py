@@ -66,17 +66,17 @@ def test_spsd_stays_finite_next_to_a_certain_teacher_and_a_certain_student() -> 
 
 
 def test_ctc_sums_over_every_place_at_which_the_tokens_may_be() -> None:
-    """Tokens 0 and 1, the blank last. Behind each example's tokens is its end, which is not heard."""
+    """Tokens 0 and 1, and the end, which is not heard behind the tokens and stands for the blank."""
     first = logits([0.6, 0.1, 0.3], [0.2, 0.5, 0.3])
-    one = ctc(first, [2], torch.tensor([0, 1]), [2])
+    one = ctc(first, [2], torch.tensor([0, 2]), [2])
     assert float(one) == pytest.approx(-log(0.6 * 0.2 + 0.6 * 0.3 + 0.3 * 0.2))
-    two = ctc(first, [2], torch.tensor([0, 1, 1]), [3])
+    two = ctc(first, [2], torch.tensor([0, 1, 2]), [3])
     assert float(two) == pytest.approx(-log(0.6 * 0.5))
     second = logits([0.1, 0.1, 0.8], [0.3, 0.3, 0.4], [0.5, 0.25, 0.25])
-    both = ctc(torch.cat([first, second]), [2, 3], torch.tensor([0, 1, 1, 1, 1]), [2, 3])
-    beside_text = ctc(first, [2, 0], torch.tensor([0, 1, 0, 1]), [2, 2])
+    both = ctc(torch.cat([first, second]), [2, 3], torch.tensor([0, 2, 1, 1, 2]), [2, 3])
+    beside_text = ctc(first, [2, 0], torch.tensor([0, 2, 0, 2]), [2, 2])
     assert float(beside_text) == pytest.approx(float(one))
-    alone = ctc(second, [3], torch.tensor([1, 1, 1]), [3])
+    alone = ctc(second, [3], torch.tensor([1, 1, 2]), [3])
     assert float(alone) == pytest.approx(-log(0.1 * 0.4 * 0.25))  # the same token twice needs a blank between
     assert float(both) == pytest.approx(float(one + alone))
 

@@ -14,11 +14,10 @@ from torch.nn.utils.rnn import pad_sequence
 def ctc(scores: torch.Tensor, heard: Sequence[int], labels: torch.Tensor, written: Sequence[int]) -> torch.Tensor:
     """Sum over examples of -log P(tokens | what is heard), in nats; the last label of each, the end token, is not among the tokens.
 
-    scores: [T, U + 1], of U tokens and the blank; heard: T of each example; labels: [R] of those U; written: R of each example. An
-    example that has more tokens than it is heard adds nothing, and so does a text, which is not heard at all.
+    scores: [T, V]; heard: T of each example; labels: [R]; written: R of each example. The blank is the end token: so there is nothing that
+    a later stage would not find. An example that has more tokens than it is heard adds nothing, and so does a text, which is not heard.
     """
     log_p = pad_sequence([part.log_softmax(-1) for part in torch.split(scores, list(heard))])  # [T of the longest, B, U + 1]
     tokens = torch.cat([part[:-1] for part in torch.split(labels, list(written))])
     lengths = torch.tensor(heard), torch.tensor([count - 1 for count in written])
-    blank = scores.shape[-1] - 1
-    return functional.ctc_loss(log_p, tokens, *lengths, blank=blank, reduction="sum", zero_infinity=True)
+    return functional.ctc_loss(log_p, tokens, *lengths, blank=int(labels[-1]), reduction="sum", zero_infinity=True)
