@@ -15,7 +15,12 @@ from evaluation.compare import Curve
 from evaluation.quality import QUALITY
 from evaluation.table import Key, Rows, interval
 
-LATENCY_KEYS: dict[str, Key] = {"RCO": ("words", "RCO"), "AIL": ("words", "AIL"), "LAAL": ("words_by_word", "LAAL")}
+LATENCY_KEYS: dict[str, Key] = {
+    "RCO": ("words", "RCO"),
+    "AIL": ("words", "AIL"),
+    "LAAL": ("words_by_word", "LAAL"),
+    "WORD_LAG": ("word_ends", "lag_mean"),
+}
 
 
 class Figures:

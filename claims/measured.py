@@ -12,6 +12,7 @@ from evaluation.evaluate import Backend
 from evaluation.latency import LATENCY, Delays
 from evaluation.quality import QUALITY
 from evaluation.record import Record
+from evaluation.word_lag import lags as word_lags
 from tasks.example import Example
 
 
@@ -22,11 +23,18 @@ def columns(latencies: Sequence[str], metrics: Sequence[str]) -> tuple[str, ...]
 
 
 def row(record: Record, latencies: Sequence[str], metrics: Sequence[str]) -> tuple[int | float | None, ...]:
-    """RCO and AIL over target tokens, as in the paper; LAAL over target words, as SimulEval's."""
+    """RCO and AIL over target tokens, as in the paper; LAAL over target words, as SimulEval's; WORD_LAG in ms, of recognised words."""
     delays = Delays(record.delays, record.source_length)
     by_word = Delays(record.word_delays, record.source_length, len(record.references[0].split()))
-    lags = [LATENCY[name](by_word if name == "LAAL" else delays) for name in latencies]
-    return rounded([*lags, *(float(n) for name in metrics for n in QUALITY[name].statistics(record.target, record.references))])
+    late = word_lags(record) if "WORD_LAG" in latencies else []
+    found = {"WORD_LAG": sum(late) / len(late) if late else None}
+    found |= {name: LATENCY[name](by_word if name == "LAAL" else delays) for name in latencies if name in LATENCY}
+    return rounded(
+        [
+            *(found[name] for name in latencies),
+            *(float(n) for name in metrics for n in QUALITY[name].statistics(record.target, record.references)),
+        ]
+    )
 
 
 def fill(

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from claims import h0, h1, h2, h3, h4, prose
+from claims import h0, h1, h2, h3, h4, prose, speech
 from claims.claim import Claim, Grid
 from claims.results import Result, read_all
 
-CLAIMS: tuple[Callable[[Mapping[str, Result]], Claim], ...] = (h0.judge, h1.judge, h2.judge, h3.judge, h4.judge)
+CLAIMS: tuple[Callable[[Mapping[str, Result]], Claim], ...] = (h0.judge, h1.judge, h2.judge, h3.judge, h4.judge, speech.judge)
 PAGE = Path("docs/claims.md")
 
 

@@ -19,6 +19,7 @@ TATOEBA, LOHELP, GNOME = (
     "{data}/docs-and-dialogue/lohelp.en-de.%s.tsv.gz",
     "{data}/docs-and-dialogue/gnome.en-de.%s.tsv.gz",
 )
+DIGITS, SENTENCES = "{data}/digits/%s.jsonl", "{data}/speech/%s.jsonl"  # what recipes.digits and recipes.speech wrote
 SQUAD, NEEDLE = "{data}/squad-v1.1/%s.json.gz", "needle:%s:{count}"
 
 
@@ -93,6 +94,10 @@ NEEDLE_AIM = Aim("point", "rco", 0.05, Policy("oracle", 1.0))
 SQUAD_AIM = Aim("point", "rco", 0.82)
 AS_FAST_AS = tuple(Aim(f"wait-{k}", "laal", of=Policy("wait_k", float(k))) for k in (3, 5, 7))
 HEADS = ("entropy", "attention")
+# LAAL in ms. The digits' claim is judged at one of them, which leaves a margin below a second after a word's end.
+DIGITS_POINT = "judged"
+AS_SOON_AS = tuple(Aim("curve", "laal", ms) for ms in (600.0, 1000.0, 1500.0, 2500.0))
+SPEECH = ("full", "wait_k")
 
 NEEDLE_QA = Part(
     "answer", (NEEDLE,), ("exact_match",), items=2000, heads=HEADS, aims=(NEEDLE_AIM, *CURVE), tiers=HEADS, baselines=QA_BASELINES
@@ -129,6 +134,19 @@ PARTS: dict[str, Part] = {
         heads=HEADS,
         aims=AS_FAST_AS,
         baselines=("full", "wait_k"),
+    ),
+    "speech-digits": Part(
+        "transcribe",
+        (DIGITS,),
+        ("wer_words",),
+        ("WORD_LAG", "LAAL", "RCO"),
+        dev_items=100,
+        heads=HEADS,
+        aims=(Aim(DIGITS_POINT, "laal", 800.0), *AS_SOON_AS),
+        baselines=SPEECH,
+    ),
+    "speech-sentences": Part(
+        "transcribe", (SENTENCES,), ("wer_words",), ("LAAL", "RCO"), items=300, dev_items=80, heads=HEADS, aims=AS_SOON_AS, baselines=SPEECH
     ),
     "h3-translate": Part("translate", (TATOEBA,), ("bleu",), ("RCO", "AIL", "LAAL"), tiers=("entropy",), baselines=("full",)),
 }

@@ -28,7 +28,7 @@ from evaluation.signal_test import PHI, scored
 from tasks.data import data_hash
 from tasks.example import Example
 
-MODELS = {"translate": "checkpoints/translate-en-de", "answer": "checkpoints/answer"}
+MODELS = {"translate": "checkpoints/translate-en-de", "answer": "checkpoints/answer", "transcribe": "checkpoints/transcribe-en"}
 LIMITS = Limits(prefixes=10)  # of H0: enough probes an item, and a small file
 
 

@@ -6,7 +6,13 @@ from claims.results import Header, Line, Point, Result, rounded
 
 
 def result(
-    name: str, points: list[Point], rows: dict[str, list[list[float]]], columns: tuple[str, ...], *, clusters: int = 0, task: str = "answer"
+    name: str,
+    points: list[Point],
+    rows: dict[str, list[list[float | None]]],
+    columns: tuple[str, ...],
+    *,
+    clusters: int = 0,
+    task: str = "answer",
 ) -> Result:
     """rows: label -> a row an item."""
     items = len(next(iter(rows.values())))

@@ -1,0 +1,43 @@
+"""The claim about speech on made results: both of what is asked must be shown, and a target says nothing about the other part."""
+
+import numpy as np
+import pytest
+
+from claims import speech
+from claims.parts import DIGITS_POINT
+from claims.results import Point, Result
+from tests.claims.made import result
+
+JUDGED = Point(curve="entropy", threshold=0.9, purpose=DIGITS_POINT, metric="laal", target=800.0)
+POINTS = [JUDGED, Point(curve="full", threshold=0.0), Point(curve="wait_k", threshold=3.0)]
+
+
+def digits(wer: float, lag: float, items: int = 300) -> Result:
+    """Five words an item; the head has this rate and this lag, and now and then an item of which no word was recognised."""
+    rng = np.random.default_rng(0)
+    wrong = rng.binomial(5, wer / 100, items).astype(float)
+    late = rng.normal(lag, 50, items)
+    rows: dict[str, list[list[float | None]]] = {
+        point.policy.label: [[x, x, 0.5, errors, 5.0] for x, errors in zip(late, wrong, strict=True)] for point in POINTS
+    }
+    rows["full@0"][0][0] = None
+    columns = ("WORD_LAG", "LAAL", "RCO", "wer_words.0", "wer_words.1")
+    return result("speech-digits", POINTS, rows, columns, task="transcribe")
+
+
+@pytest.mark.parametrize(
+    ("wer", "lag", "holds"), [(2, 800, [True, True]), (4.9, 800, [False, True]), (2, 1000, [True, False]), (20, 2000, [False, False])]
+)
+def test_both_upper_bounds_must_be_within(wer: float, lag: float, holds: list[bool]) -> None:
+    claim = speech.judge({"speech-digits": digits(wer, lag)})
+    assert [finding.holds for finding in claim.findings] == holds
+    assert claim.judgement == ("holds" if all(holds) else "not shown")
+    header, judged, *_ = claim.grids[0].rows
+    assert header == ("policy", "chosen for", "ms from a word's end", "LAAL in ms", "RCO", "word error rate, %")
+    assert judged[:2] == ("entropy@0.9", "LAAL of 800 ms")
+    assert judged[2] == claim.findings[1].number
+
+
+def test_without_digits_nothing_is_judged() -> None:
+    assert speech.judge({}).judgement == "not run"
+    assert speech.judge({}).grids == []
