@@ -7,16 +7,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from backbones.loading import Checkpoint
+from claims.backend import backend_for
 from claims.parts import Aim, Part
 from claims.results import Point
 from evaluation.calibration import Target, invert, latency
 from evaluation.evaluate import Progress, first_thresholds
 from evaluation.policies import Policy, baselines
 from evaluation.record import Record
-from evaluation.shared_probes import OnSharedProbes
 from tasks.example import Example
-
-GRID = 40  # thresholds of a head that are tried on development data
 
 
 def points(part: Part, checkpoint: Checkpoint, dev: Sequence[Example], test: Sequence[Example], progress: Progress) -> list[Point]:
@@ -27,8 +25,8 @@ def points(part: Part, checkpoint: Checkpoint, dev: Sequence[Example], test: Seq
 
 
 def _aimed(part: Part, checkpoint: Checkpoint, dev: Sequence[Example], progress: Progress) -> list[Point]:
-    backend = OnSharedProbes(checkpoint, part.task)
-    grids = {head: [round(value, 6) for value in first_thresholds(head, dev, backend, GRID, progress)] for head in part.heads}
+    backend = backend_for(checkpoint, part.task, dev)
+    grids = {head: [round(value, 6) for value in first_thresholds(head, dev, backend, part.grid, progress)] for head in part.heads}
     policies = [Policy(head, threshold) for head, grid in grids.items() for threshold in grid]
     policies += list({aim.of.label: aim.of for aim in part.aims if aim.of}.values())
     runs: dict[str, list[Record]] = defaultdict(list)

@@ -43,7 +43,7 @@ class Part:
     data:        data sets, with %s for the split and `{data}` for their folder; development items are at most `dev_items`, spread evenly
     items:       how many test items the claim asks for; None: all that have `min_words`
     probes:      H0: the signals at every prefix are kept, and no policy is run
-    heads, aims: each head at the threshold of each aim; tiers: heads whose tiers are run
+    heads, aims: each head at the threshold of each aim; grid: how many are tried on development data; tiers: heads whose tiers are run
     """
 
     task: str
@@ -56,6 +56,7 @@ class Part:
     probes: bool = False
     heads: tuple[str, ...] = ()
     aims: tuple[Aim, ...] = ()
+    grid: int = 40
     tiers: tuple[str, ...] = ()
     baselines: tuple[str, ...] = ()
 
@@ -140,13 +141,24 @@ PARTS: dict[str, Part] = {
         (DIGITS,),
         ("wer_words",),
         ("WORD_LAG", "LAAL", "RCO"),
-        dev_items=100,
+        items=150,
+        dev_items=40,
         heads=HEADS,
+        grid=12,
         aims=(Aim(DIGITS_POINT, "laal", 800.0), *AS_SOON_AS),
         baselines=SPEECH,
     ),
     "speech-sentences": Part(
-        "transcribe", (SENTENCES,), ("wer_words",), ("LAAL", "RCO"), items=300, dev_items=80, heads=HEADS, aims=AS_SOON_AS, baselines=SPEECH
+        "transcribe",
+        (SENTENCES,),
+        ("wer_words",),
+        ("LAAL", "RCO"),
+        items=150,
+        dev_items=40,
+        heads=HEADS,
+        aims=AS_SOON_AS,
+        grid=12,
+        baselines=SPEECH,
     ),
     "h3-translate": Part("translate", (TATOEBA,), ("bleu",), ("RCO", "AIL", "LAAL"), tiers=("entropy",), baselines=("full",)),
 }

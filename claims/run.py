@@ -16,6 +16,7 @@ from rich.progress import MofNCompleteColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
 from backbones.loading import Checkpoint, Dtype, load
+from claims.backend import backend_for
 from claims.choosing import points
 from claims.measured import columns, fill
 from claims.parts import PARTS, Part, is_plain
@@ -23,7 +24,6 @@ from claims.results import FOLDER, Growing, Header, Line, begun, publish, rounde
 from errors import InvalidValueError, ProactiveError, UnknownNameError
 from evaluation.evaluate import Progress, model_hash
 from evaluation.probing import Limits, probe_items
-from evaluation.shared_probes import OnSharedProbes
 from evaluation.signal_test import PHI, scored
 from tasks.data import data_hash
 from tasks.example import Example
@@ -57,7 +57,7 @@ def run(name: str, part: Part, checkpoint: Checkpoint, root: Path, work: Path, p
     header = header.model_copy(update={"points": tuple(chosen)})
     with Growing(path, header) as growing:
         progress.stage(name, len(test) - len(growing.done))
-        fill(growing, OnSharedProbes(checkpoint, part.task), chosen, test, part.latencies, part.metrics, progress.advance)
+        fill(growing, backend_for(checkpoint, part.task, test), chosen, test, part.latencies, part.metrics, progress.advance)
     return path
 
 

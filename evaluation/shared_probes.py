@@ -88,10 +88,13 @@ class OnSharedProbes:
     def run(self, jobs: Sequence[Job]) -> Iterator[Record]:
         """All records of an item, then those of the next that ends.
 
-        Raises ProactiveError naming the item, InvalidValueError for a task that caps its reads: a forced write may bar the end.
+        Raises ProactiveError naming the item, InvalidValueError for recordings, whose rows only an engine makes, and for a task that caps
+        its reads: a forced write may bar the end.
         """
         if self.checkpoint.config.tasks[self.task].max_reads is not None:
             raise InvalidValueError(f"expected a task without max_reads; got {self.task!r}", param="task")
+        if any(example.audio is not None for _, example in jobs):
+            raise InvalidValueError("expected sources as text; got a recording", param="data")
         wanted: dict[str, list[Job]] = defaultdict(list)
         for policy, example in jobs:
             wanted[example.id].append((policy, example))

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_without_results_nothing_was_run() -> None:
     page = render({})
-    assert page.count("**not run**") == 5
+    assert page.count("**not run**") == 6
     assert "**holds**" not in page
     assert "Nothing was run yet." in page
 

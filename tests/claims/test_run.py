@@ -7,7 +7,6 @@ import pytest
 
 from backbones.checkpoint import Tier
 from backbones.loading import Checkpoint
-from claims import choosing
 from claims import run as module
 from claims.measured import row
 from claims.parts import Aim, Part
@@ -24,14 +23,9 @@ SILENT = Progress(lambda *_: None, lambda: None)
 WORDS = ["the", "dog", "sat", "down", "where", "the", "cats", "were", "and", "birds", "sang", "one", "two"]
 AIM = Aim("as-full", "rco", -0.3, Policy("full", 0.0))
 PART = Part(
-    "echo", ("{data}/%s.jsonl",), ("f1",), ("RCO", "LAAL"), dev_items=4, heads=("entropy", "attention"), aims=(AIM,), tiers=("entropy",),
-    baselines=("full", "wait_k", "oracle"),
+    "echo", ("{data}/%s.jsonl",), ("f1",), ("RCO", "LAAL"), dev_items=4, grid=6, heads=("entropy", "attention"), aims=(AIM,),
+    tiers=("entropy",), baselines=("full", "wait_k", "oracle"),
 )  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choosing, "GRID", 6)
 
 
 @pytest.fixture
