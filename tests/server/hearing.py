@@ -17,13 +17,13 @@ START: Event = {"type": "session.start", "task": "listen", "threshold": 0.33, "m
 PCM = tiny.sound(2.5)
 
 
-def hearing(**settings: Any) -> Live:
-    """The server, with so many slots."""
+def hearing(length: int = LENGTH, **settings: Any) -> Live:
+    """The server, with so many slots of so many tokens."""
     encoder = tiny.hearing().encoder
     assert encoder is not None
     row = tiny.hearing().backbone.shape.bytes_per_row()
-    memory = SLOTS * (LENGTH * row + encoder.state_bytes) + row
-    return Live(lambda *_: tiny.hearing(), **{"kv_memory": memory, "slot_length": LENGTH, **settings})
+    memory = SLOTS * (length * row + encoder.state_bytes) + row
+    return Live(lambda *_: tiny.hearing(), **{"kv_memory": memory, "slot_length": length, **settings})
 
 
 def pieces(pcm: bytes = PCM, size: int = 2 * 1_600) -> list[bytes]:
