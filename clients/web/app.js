@@ -1,7 +1,8 @@
 // The page: buttons, keys and fields on one side, a run and its views on the other. Holds the state, and nothing that can be drawn.
 
+import { ConnectError } from "../javascript/src/index.js";
 import { Curve } from "./curve.js";
-import { EXAMPLES, SAMPLE } from "./examples.js";
+import { DEAF, EXAMPLES, SAMPLE } from "./examples.js";
 import { Flow } from "./flow.js";
 import { Run } from "./run.js";
 import { KeyError, Setup } from "./setup.js";
@@ -10,7 +11,7 @@ import { isComplete, pieces } from "./units.js";
 import { amount, ending, explain, percent } from "./words.js";
 
 const PACE = 280; // ms a word, when a whole text is played: a little faster than speech
-const RELOAD = 2000; // ms between two looks at a server that is still loading its models
+const RELOAD = 2000; // ms between two looks at a server that is loading its models, or does not answer
 
 /** @template {HTMLElement} [T=HTMLElement] @param {string} id */
 const find = (id) => /** @type {T} */ (document.getElementById(id));
@@ -46,9 +47,10 @@ function show(state, status) {
   if (isRunning) fail("");
 }
 
-/** @param {string} message */
-function fail(message) {
+/** @param {string} message @param {"error" | "note"} [kind] */
+function fail(message, kind = "error") {
   find("error").textContent = message;
+  find("error").className = kind;
   find("error").hidden = !message;
 }
 
@@ -66,8 +68,12 @@ async function attempt(step) {
 
 async function load() {
   await attempt(async () => {
+    const isLoaded = await setup.load().catch((error) => {
+      if (error instanceof ConnectError) setTimeout(load, RELOAD);
+      throw error;
+    });
     fail("");
-    const isLoaded = await setup.load();
+    offer();
     if (isStreaming()) return;
     if (isLoaded) return show("idle", `Ready · ${setup.choice?.model}`);
     show("idle", "The models are being loaded…");
@@ -206,19 +212,36 @@ function listen(sound) {
 }
 
 buttons.speak.addEventListener("click", () => {
-  if (document.body.dataset.state === "listening") enqueue(async () => run?.end());
-  else if (isAsked()) listen(new Microphone());
+  if (document.body.dataset.state === "listening") return enqueue(async () => run?.end());
+  if (!isOffered(null, DEAF)) return;
+  setup.choose(null);
+  if (isAsked()) listen(new Microphone());
 });
+
+/** Dims what no model here can do. */
+function offer() {
+  const examples = find("examples").querySelectorAll("button");
+  const mark = (/** @type {Element} */ button, /** @type {string | null} */ task) => button.setAttribute("aria-disabled", String(!setup.offers(task)));
+  EXAMPLES.forEach(({ task }, index) => mark(examples[index], task));
+  mark(buttons.speak, null);
+}
+
+/** Says so if there is no model for it. @param {string | null} task @param {string} missing */
+function isOffered(task, missing) {
+  const isOffered = setup.offers(task);
+  if (!isOffered) fail(setup.choice ? missing : "The server has not named its models yet.", "note");
+  return isOffered;
+}
 
 for (const example of EXAMPLES) {
   const button = document.createElement("button");
   button.type = "button";
   button.textContent = example.title;
   button.addEventListener("click", () => {
-    const isThere = setup.choose(example.task, example.inputs ?? {});
+    if (!isOffered(example.task, example.missing)) return;
+    setup.choose(example.task, example.inputs ?? {});
     find("picture").scrollIntoView({ block: "nearest" });
     if (example.speech) return listen(new Recording(example.speech));
-    if (!isThere) return fail(`No model here has the task ${example.task}.`);
     void attempt(stop);
     enqueue(async () => {
       const started = await begin();

@@ -55,8 +55,8 @@ function lines(widths, room) {
 }
 
 /**
- * Words that one source unit released stand together, from below that unit on; further left if the line has no room, and on the next
- * line if it has none at all.
+ * Words that one source unit released stand together, from below that unit on; further left if the line has no room, on the next line if it
+ * has none at all, and over several if they need more than one.
  * @param {{ width: number, phi: number }[]} words @param {(phi: number) => number} at x of a source unit @param {Room} room
  */
 function underneath(words, at, room) {
@@ -66,6 +66,10 @@ function underneath(words, at, room) {
   let line = 0;
   for (const group of runs(words)) {
     const width = group.reduce((sum, word) => sum + word.width + room.gap, -room.gap);
+    if (cursor > 0 && cursor + width > room.width && width <= room.width) {
+      cursor = 0;
+      line += 1;
+    }
     if (cursor + width <= room.width) cursor = Math.max(cursor, Math.min(at(group[0].phi), room.width - width));
     for (const word of group) {
       if (cursor > 0 && cursor + word.width > room.width) {

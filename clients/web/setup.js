@@ -1,5 +1,7 @@
 // The form above the stream: task, its inputs, tier or threshold, key. Made from /v1/models; knows no session.
 
+import { ConnectError } from "../javascript/src/index.js";
+
 /**
  * @typedef {{ model: string, task: string, unit: string, inputs: Record<string, { description: string, default: string | null }>, tier: string | null,
  *   tiers: string[] }} Choice
@@ -43,7 +45,9 @@ export class Setup {
   async load() {
     /** @type {HeadersInit} */
     const headers = this.key ? { Authorization: `Bearer ${this.key}` } : {};
-    const response = await fetch("v1/models", { headers });
+    const response = await fetch("v1/models", { headers }).catch(() => {
+      throw new ConnectError("expected a list of models; got no answer");
+    });
     if (response.status === 401) throw new KeyError("This server needs an API key.");
     if (!response.ok) throw new Error(`The server answered ${response.status}.`);
     const { data } = await response.json();
@@ -62,16 +66,21 @@ export class Setup {
     return this.#choices[this.#task.selectedIndex];
   }
 
-  /** Chooses a task, or any that listens; false if there is none. @param {string | null} task @param {Record<string, string>} inputs */
+  /** Whether a model has the task, or listens. @param {string | null} task */
+  offers(task) {
+    return this.#choices.some((choice) => isFor(task, choice));
+  }
+
+  /**
+   * Chooses a task, or any that listens; the one that is chosen, if it will do.
+   * @param {string | null} task @param {Record<string, string>} [inputs] instead of what the fields hold
+   */
   choose(task, inputs) {
-    const index = this.#choices.findIndex((choice) => (task === null ? choice.unit === "ms" : choice.task === task));
-    if (index < 0) return false;
-    if (index !== this.#task.selectedIndex) {
-      this.#task.selectedIndex = index;
+    if (!this.choice || !isFor(task, this.choice)) {
+      this.#task.selectedIndex = this.#choices.findIndex((choice) => isFor(task, choice));
       this.#show();
     }
-    for (const field of this.#fields()) field.value = inputs[field.name] ?? field.defaultValue;
-    return true;
+    if (inputs) for (const field of this.#fields()) field.value = inputs[field.name] ?? field.defaultValue;
   }
 
   /** The first input that must be filled in and is not. */
@@ -103,11 +112,17 @@ export class Setup {
   #show() {
     const { choice } = this;
     if (!choice) return;
+    find("task-field").hidden = false;
     find("inputs").replaceChildren(...Object.entries(choice.inputs).map(([name, input]) => inputField(name, input)));
     find("tiers").hidden = choice.tiers.length === 0;
     find("threshold-field").hidden = choice.tiers.length > 0;
     find("tier-choices").replaceChildren(...choice.tiers.flatMap((tier) => tierChoice(tier, tier === choice.tier)));
   }
+}
+
+/** @param {string | null} task null for any that listens @param {Choice} choice */
+function isFor(task, choice) {
+  return task === null ? choice.unit === "ms" : choice.task === task;
 }
 
 /** @param {any} model as /v1/models lists it @returns {Choice[]} */

@@ -25,7 +25,7 @@ export class Microphone {
       this.#stream = await navigator.mediaDevices.getUserMedia({ audio: { channelCount: 1 } });
     } catch (error) {
       const isDenied = /** @type {Error} */ (error).name === "NotAllowedError";
-      throw new Error(isDenied ? "The microphone is not allowed for this page." : "No microphone was found.");
+      throw new Error(isDenied ? "The microphone is not allowed for this page: the browser's settings for it have the switch." : "No microphone was found.");
     }
     await this.#context.resume();
     await this.#context.audioWorklet.addModule(new URL("worklet.js", import.meta.url));

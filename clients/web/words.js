@@ -1,6 +1,6 @@
 // What the page says: states, reasons and failures in plain words. Knows the protocol's codes; knows no page.
 
-import { ConnectError, NoCapacityError, ServerError } from "../javascript/src/index.js";
+import { ClosedError, ConnectError, NoCapacityError, ServerError } from "../javascript/src/index.js";
 
 /** @type {Record<string, string>} */
 const REASONS = {
@@ -23,6 +23,7 @@ export function explain(error) {
   if (error instanceof NoCapacityError) return `Every place is taken. Try again in ${Math.ceil(error.retryAfter ?? 5)} seconds.`;
   if (error instanceof ServerError && /^(modality|audio)/.test(error.param ?? "")) return "This server does not listen yet: it takes text only.";
   if (error instanceof ServerError && error.code === "not_authorised") return "The server needs an API key that it knows.";
+  if (error instanceof ClosedError) return "The connection to the server broke, and the session with it.";
   if (error instanceof ConnectError) return "The server does not answer. Is it running?";
   return /** @type {Error} */ (error).message;
 }

@@ -11,6 +11,7 @@ import pytest
 
 from backbones.checkpoint import CheckpointConfig, Tier
 from backbones.loading import Checkpoint
+from cli.demo import DEMOS
 from engine import actions
 from engine.request import Request
 from tasks import DEFAULT_TASKS
@@ -129,20 +130,53 @@ def test_another_example_takes_the_place_of_the_one_that_plays(browser: Any, liv
         page.get_by_role("button", name="A translation").click()
         page.wait_for_selector(".word.source >> nth=1")
         page.get_by_role("button", name="A question").click()
-        page.locator(".word.source", has_text="Two").wait_for()
-        assert page.locator(".word.source", has_text="When").count() == 0
+        page.locator(".word.source", has_text="mill").wait_for()
+        assert page.locator(".word.source", has_text="raining").count() == 0
         page.keyboard.press("Escape")
         page.wait_for_selector(DONE)
     assert [frame["reason"] for frame in seen if frame["type"] == "done"] == ["cancelled", "cancelled"]
     wait_until(lambda: not live.engine.busy)
 
 
-def test_a_server_that_takes_no_speech_is_told_plainly(browser: Any, live: Live) -> None:
+def test_what_no_model_can_do_is_dimmed_and_says_so(browser: Any, live: Live) -> None:
+    """By a click and by the keyboard; nothing is started."""
     with page_of(browser, url(live)) as page:
-        for button in ("Speech", "Speak"):
-            page.get_by_role("button", name=button, exact=True).click()
-            page.get_by_text("This server does not listen yet").wait_for()
-            page.wait_for_selector("body[data-state=error]")
+        seen = frames(page)
+        page.wait_for_selector("body[data-state=idle]")
+        for name in ("Speech", "Speak"):
+            button = page.get_by_role("button", name=name, exact=True)
+            assert button.get_attribute("aria-disabled") == "true"
+            button.focus()
+            page.keyboard.press("Enter")
+            page.get_by_text("No model on this server listens").wait_for()
+        assert page.get_by_role("button", name="A question").get_attribute("aria-disabled") == "false"
+        page.route("**/v1/models", lambda route: route.fulfill(json={"data": [listed("translate")]}))
+        page.reload()
+        page.wait_for_selector("body[data-state=idle]")
+        page.get_by_role("button", name="A question").click(force=True)
+        page.get_by_text("No model on this server answers questions").wait_for()
+        assert page.locator("body").get_attribute("data-state") == "idle"
+        assert seen == []
+
+
+def test_a_server_that_does_not_answer_is_asked_again(browser: Any, live: Live) -> None:
+    with page_of(browser, url(live), expected="ERR_FAILED") as page:
+        page.route("**/v1/models", lambda route: route.abort())
+        page.reload()
+        page.get_by_text("The server does not answer. Is it running?").wait_for()
+        assert not page.locator("#task").is_visible()
+        page.unroute("**/v1/models")
+        page.wait_for_selector("body[data-state=idle]")
+        assert page.locator("#task").is_visible()
+        assert not page.locator("#error").is_visible()
+
+
+def test_the_examples_are_the_demos(browser: Any, live: Live) -> None:
+    """On whose texts the shipped models do what the page says (tests/test_checkpoints.py)."""
+    with page_of(browser, url(live)) as page:
+        examples = page.evaluate("async () => (await import('/web/examples.js')).EXAMPLES")
+    texts = {example["task"]: (example["text"], example.get("inputs", {})) for example in examples if "text" in example}
+    assert texts == {demo.task: (demo.source, demo.options.get("inputs", {})) for demo in DEMOS.values()}
 
 
 def test_an_input_that_is_missing_is_asked_for(browser: Any, live: Live) -> None:
@@ -208,6 +242,11 @@ STARTED = {
 USAGE = {"prompt_tokens": 1, "source_tokens": 1, "source_units": 1200, "target_tokens": 1, "probes": 1}
 
 
+def listed(task: str, unit: str = "word") -> dict[str, Any]:
+    """A model as /v1/models has it, with one task."""
+    return {"id": "other", "unit": unit, "tasks": {task: {"inputs": {}, "default_head": "entropy", "default_tier": "medium", "tiers": {}}}}
+
+
 def scripted(page: Any, handle: Callable[[Any, Any], None]) -> None:
     """The page's websockets end in `handle(socket, message)`: JSON, or bytes of sound."""
 
@@ -241,6 +280,9 @@ def test_the_microphone_and_a_recording_are_streamed_as_pcm16(browser: Any, live
             send(socket, "done", seq + 1, text="A tone.", reason="end", usage=USAGE, rco=0.5, ail=250.0)
 
     with page_of(browser, url(live)) as page:
+        page.route("**/v1/models", lambda route: route.fulfill(json={"data": [listed("transcribe", unit="ms")]}))
+        page.reload()
+        page.wait_for_selector("body[data-state=idle]")
         scripted(page, handle)
         page.get_by_role("button", name=button, exact=True).click()
         page.wait_for_selector(".word.block.is-read >> nth=2")

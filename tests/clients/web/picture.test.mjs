@@ -45,6 +45,11 @@ test("words of one phi stand together, further left if the line has no room, and
   assert.equal(wrapped.height, 110);
 });
 
+test("words of one phi that the line has no room for stand together on the next, below their source word", () => {
+  const { target } = layout([20, 20, 20], words([70, 1], [20, 3], [20, 3]), ROOM);
+  assert.deepEqual(target, [{ x: 0, y: 50 }, { x: 50, y: 80 }, { x: 75, y: 80 }]);
+});
+
 test("each line of source has its target below it; a line without one takes no room for it", () => {
   const { source, target, height } = layout([60, 60, 60], words([10, 1], [10, 3]), ROOM);
   assert.deepEqual(source.map(({ y }) => y), [0, 90, 130]);
