@@ -85,12 +85,15 @@ class KVSlots:
         """Slots that nobody holds."""
         return len(self._free)
 
-    def acquire(self, target_capacity: int) -> Region:
-        """A region whose middle leaves `target_capacity` rows to the target. Raises NoCapacityError, never allocates."""
+    def acquire(self, target_capacity: int, length: int | None = None) -> Region:
+        """A region whose middle leaves `target_capacity` rows to the target. Raises NoCapacityError, never allocates.
+
+        length: rows of the slot that are used; all of them by default.
+        """
         if not self._free:
             raise NoCapacityError(f"expected a free slot, got {self.count} of {self.count} in use", retry_after=1.0)
         base = self._free.pop() * self.length
-        return Region(base=base, mid=base + target_capacity, length=self.length)
+        return Region(base=base, mid=base + target_capacity, length=length or self.length)
 
     def release(self, region: Region) -> None:
         """Gives a region back. Its rows keep their values: no slice of a later session reaches a row that it did not write."""

@@ -1,5 +1,6 @@
 """`proactivellm seams`: flags to a measurement at the seams of endless streams, and its result in a table. Measures nothing itself."""
 
+import random
 from typing import Annotated
 
 import typer
@@ -15,6 +16,7 @@ def seams(  # noqa: PLR0913, PLR0917 (one a flag)
     metric: Annotated[str, typer.Option(help="Quality of an item: chrf, bleu, wer, …")] = "chrf",
     slot_length: Annotated[int, typer.Option(help="Tokens of the longest slot; others are shorter, so that seams fall elsewhere.")] = 1024,
     stream_items: Annotated[int, typer.Option(help="Items of one stream.", min=2)] = 100,
+    shuffle: Annotated[int | None, typer.Option(help="Seed of another order of the items, before any limit.", show_default=False)] = None,
     limit: Annotated[int | None, typer.Option(help="At most so many items.", min=2, show_default=False)] = None,
     slots: Annotated[int, typer.Option(help="Streams at once.", min=1)] = 8,
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
@@ -41,10 +43,13 @@ def seams(  # noqa: PLR0913, PLR0917 (one a flag)
     if task not in checkpoint.config.tasks:
         raise UnknownNameError("task", task, checkpoint.config.tasks)
     policy = Policy(head or checkpoint.config.tasks[task].default_head, threshold=threshold, tier=tier)
+    examples = read_data(data, task)
+    if shuffle is not None:
+        random.Random(shuffle).shuffle(examples)  # noqa: S311 (an order)
     found = measure(
         checkpoint,
         task,
-        read_data(data, task)[:limit],
+        examples[:limit],
         policy,
         metric=metric,
         slot_length=slot_length,

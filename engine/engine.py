@@ -120,8 +120,7 @@ class Engine:
     def open(self, request: Request) -> Session:
         """Starts a session. Raises NoCapacityError, PromptTooLongError, or what `resolve` raises; no slot is held then."""
         settings = resolve(self.checkpoint, request)
-        target = self._target_capacity(settings)
-        region = self.runner.slots.acquire(target)
+        region = self.runner.slots.acquire(*self._rows(settings))
         try:
             session = (Session if settings.audio is None else AudioSession)(self.checkpoint, settings, region)
         except BaseException:
@@ -172,8 +171,8 @@ class Engine:
         elif probe.session.decide(probe.score, probe.token):
             remember(probe)
 
-    def _target_capacity(self, settings: Settings) -> int:
-        """Rows of header and target; the last token that may be written needs none."""
+    def _rows(self, settings: Settings) -> tuple[int, int]:
+        """Rows of header and target, and of all that is used of the slot; the last token that may be written needs none."""
         if settings.rollover:
             return self._share(settings)
         length, prompt, written = self.capacity.slot_length, len(settings.prefix), settings.rules.max_output_tokens
@@ -185,18 +184,19 @@ class Engine:
                 f"and max_output_tokens {written}, which need {needed}" + (f"; {room} may be written" if room > 0 else ""),
                 param="max_output_tokens" if room > 0 else "inputs",
             )
-        return len(self.checkpoint.frame.header) + written - 1
+        return len(self.checkpoint.frame.header) + written - 1, length
 
-    def _share(self, settings: Settings) -> int:
-        """Of an endless stream: half of what the prompt leaves, or a quarter where the rest is for sound."""
+    def _share(self, settings: Settings) -> tuple[int, int]:
+        """Of an endless stream: half of what the prompt leaves, or a quarter where the rest is for sound; no more than the task wants."""
         header, prompt = len(self.checkpoint.frame.header), len(settings.prefix)
-        room = self.capacity.slot_length - prompt - len(self.checkpoint.frame.source_end) - header
+        around = prompt + len(self.checkpoint.frame.source_end) + header
+        room = min(self.capacity.slot_length - around, settings.rollover_tokens or NO_LIMIT)
         if room < rollover.LEAST:
             raise PromptTooLongError(
                 f"expected a prompt that leaves {rollover.LEAST} of {self.capacity.slot_length} tokens to the stream; got one of {prompt}",
                 param="inputs",
             )
-        return header + room // (rollover.TEXT_SHARES if settings.audio is None else rollover.SOUND_SHARES)
+        return header + room // (rollover.TEXT_SHARES if settings.audio is None else rollover.SOUND_SHARES), around + room
 
     def _needed(self, prompt: int, written: int) -> int:
         """Rows for a prompt, one source token and so many target tokens, with what frames them."""

@@ -53,7 +53,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Settings:
-    """A session as it will run. `prefix` are the token ids before the stream."""
+    """A session as it will run. `prefix` are the token ids before the stream; `rollover_tokens` the task's (tasks/base.py)."""
 
     task: str
     prefix: tuple[int, ...]
@@ -66,6 +66,7 @@ class Settings:
     sampling: Sampling
     decisions: bool
     rollover: bool = False
+    rollover_tokens: int | None = None
     audio: AudioFormat | None = None
     silence_gate: bool = False
     allow_stride: bool = False
@@ -106,6 +107,7 @@ def resolve(checkpoint: Checkpoint, request: Request) -> Settings:
         sampling=request.sampling,
         decisions=request.decisions,
         rollover=request.rollover,
+        rollover_tokens=task.rollover_tokens,
         audio=request.audio,
         silence_gate=request.silence_gate,
         allow_stride=request.allow_stride,

@@ -96,6 +96,7 @@ def run(
     checkpoint: Checkpoint, task: str, streams: Sequence[Sequence[Example]], policy: Policy, *, length: int, slots: int
 ) -> Iterator[Heard]:
     """Each stream through an endless session, in slots of `length` tokens; in the order of the streams."""
+    checkpoint = _unbounded(checkpoint, task)
     memory = (slots * length + 1) * checkpoint.backbone.shape.bytes_per_row()
     engine = Engine(checkpoint, EngineConfig(kv_memory=memory, slot_length=length, tick_tokens=max(256, 16 * slots)))
     for first in range(0, len(streams), slots):
@@ -105,6 +106,13 @@ def run(
         for session, stream in zip(sessions, group, strict=True):
             bounds = (0, *accumulate(count_units(example.source.strip()) for example in stream))
             yield Heard(tuple(split(texts[session], [example.references[0] for example in stream])), bounds, tuple(session.seams))
+
+
+def _unbounded(checkpoint: Checkpoint, task: str) -> Checkpoint:
+    """The slots' length is the measurement's, however much of one the task would use."""
+    config = checkpoint.config
+    tasks = {**config.tasks, task: config.tasks[task].model_copy(update={"rollover_tokens": None})}
+    return replace(checkpoint, config=config.model_copy(update={"tasks": tasks}))
 
 
 def _begin(engine: Engine, task: str, stream: Sequence[Example], policy: Policy) -> Session:

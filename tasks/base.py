@@ -30,6 +30,7 @@ class Task(BaseModel):
     tier_targets: tier -> mean RCO that calibration aims at
     rollover: whether a session may outlast its slot. Default: yes for a task with gate `word` that may not end early, whose target goes on
               as long as its source (translation, repetition, transcription); an answer or a summary of half a source is none
+    rollover_tokens: of stream and target together, that such a session uses of its slot, where that has more: what the model was trained on
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -44,6 +45,7 @@ class Task(BaseModel):
     max_writes_per_read: int | None = Field(default=None, ge=1)
     tier_targets: dict[str, float] = Field(default_factory=lambda: dict(RCO_TARGETS))
     rollover: bool | None = None
+    rollover_tokens: int | None = Field(default=None, ge=32)
 
     @model_validator(mode="after")
     def _placeholders_are_declared(self) -> "Task":

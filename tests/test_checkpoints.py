@@ -3,6 +3,8 @@
 import importlib.util
 import json
 from pathlib import Path
+from resource import RUSAGE_SELF, getrusage
+from time import thread_time
 
 import pytest
 
@@ -35,6 +37,33 @@ def test_a_card_says_under_which_licence_and_tiers_are_calibrated(name: str) -> 
     for heads in tiers.values():
         assert {"entropy", "attention"} <= set(heads)
         assert all(tier["calibrated"] for head in heads.values() for tier in head.values())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(14_400)
+def test_two_hours_of_text_are_translated_in_flat_memory_and_time() -> None:
+    """18,000 words at 150 a minute through one session, each answered before the next. What grows is the text, and a number a token."""
+    words = (DEMOS["translate"].source.split() * 420)[:18_000]
+    engine = Engine(load(str(ROOT / "translate-en-de"), dtype="bfloat16"), EngineConfig(kv_memory=16 * MB, slot_length=512))
+    engine.warm_up()
+    session = engine.open(Request("translate", rollover=True))
+    seconds, peaks = [], []
+    for word in words:
+        session.send(Append(word + " "))
+        started = thread_time()
+        while engine.busy:
+            engine.step()
+        seconds.append(thread_time() - started)
+        peaks.append(getrusage(RUSAGE_SELF).ru_maxrss)
+        engine.emit()
+    tenth = len(words) // 10
+    ratio, grown = sum(seconds[-tenth:]) / sum(seconds[tenth : 2 * tenth]), (peaks[-1] - peaks[tenth]) / 1000
+    print(f"{len(session.seams)} seams, last tenth / second {ratio:.3f} in CPU time, {grown:.1f} MB more, {sum(seconds):.0f} s")
+    assert session.controller.phi == len(words)
+    assert not session.done
+    assert len(session.seams) > len(words) / 100
+    assert ratio < 1.2
+    assert grown < 16
 
 
 def written(name: str, request: Request, source: str) -> list[Write]:

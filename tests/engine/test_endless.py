@@ -1,5 +1,6 @@
 """Streams that outlast their slot, through the real engine: nothing is lost, doubled, revised or read twice, and nothing grows."""
 
+from dataclasses import replace
 from random import Random
 from resource import RUSAGE_SELF, getrusage
 from time import thread_time
@@ -209,6 +210,20 @@ def test_max_output_tokens_and_stop_strings_count_over_seams() -> None:
     assert (done_of(events).reason, done_of(events).usage.target_tokens) == ("length", 100)
     _, events = run(copyist.engine(160), request(stop=(words.split()[45],)), tiny.words(words))
     assert (done_of(events).reason, done_of(events).text.split()) == ("stop", words.split()[:45])
+
+
+def test_a_task_may_want_less_than_the_slot_and_then_seams_lie_as_in_a_shorter_one() -> None:
+    engine, asked, messages = copyist.engine(240), request(instruction=""), tiny.words(copyist.text(120, sentence=4))
+    frame = engine.checkpoint.frame
+    shorter = copyist.engine(len(frame.before) + len(frame.source_end) + len(frame.header) + 70)
+    config = engine.checkpoint.config
+    words = config.tasks["words"].model_copy(update={"rollover_tokens": 70})
+    engine.checkpoint = replace(engine.checkpoint, config=config.model_copy(update={"tasks": {"words": words}}))
+    session, events = run(engine, asked, messages)
+    expected, told = run(shorter, asked, messages)
+    assert (session.seams, events) == (expected.seams, told)
+    assert len(session.seams) > len(run(copyist.engine(240), asked, messages)[0].seams) > 0
+    assert engine.open(request(rollover=False)).region.length == 240  # the others have all of theirs
 
 
 def test_without_rollover_a_full_slot_ends_the_session() -> None:
