@@ -48,7 +48,7 @@ SOON: dict[str, dict[str, str]] = {
     "load": {"--rate": "0", "--clients": "2", "--duration": "0.3"},
     "evaluate": {"--limit": "1", "--dtype": "float32"},
     "calibrate": {"--limit": "2", "--dtype": "float32"},
-    "seams": {"--limit": "16", "--stream-items": "8", "--dtype": "float32"},
+    "seams": {"--limit": "16", "--stream-items": "8", "--slot-length": "256", "--dtype": "float32"},
 }
 FEWER = {"--sweep": "2", "--signal-test": "1"}  # where the page has them
 ASKS_A_SERVER = ("stream", "replay")  # at --url, which is another one here

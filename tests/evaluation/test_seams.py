@@ -1,6 +1,7 @@
 """Quality at seams: how a long target is cut into its items, what is near, and that a loss at seams is found."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -9,7 +10,7 @@ from engine.session import Session
 from errors import InvalidValueError
 from evaluation import seams
 from evaluation.policies import Policy
-from evaluation.seams import Heard, measure, split
+from evaluation.seams import Heard, measure, run, split
 from tasks.example import Example
 from tests import tiny
 from tests.engine import copyist
@@ -52,6 +53,15 @@ def test_an_item_is_near_a_seam_within_so_many_words_on_either_side() -> None:
     assert [heard.near(item, 5) for item in range(4)] == [False, True, True, False]
     assert [heard.near(item, 10) for item in range(4)] == [False, True, True, False]
     assert [heard.near(item, 11) for item in range(4)] == [True] * 4
+
+
+def test_slots_have_the_length_that_is_asked_for_whatever_the_task_uses(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_model(monkeypatch, copyist.next_token)
+    plain = tiny.checkpoint()
+    words = plain.config.tasks["words"].model_copy(update={"rollover_tokens": 40})
+    bounded = replace(plain, config=plain.config.model_copy(update={"tasks": {"words": words}}))
+    (one,), (other,) = (list(run(made, "words", [EXAMPLES], POLICY, length=200, slots=1)) for made in (plain, bounded))
+    assert other.seams == one.seams != ()
 
 
 def test_a_model_that_loses_nothing_is_as_good_at_seams_as_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
