@@ -80,6 +80,13 @@ class Duplex(ABC):
             for task in (reader, writer):
                 with contextlib.suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError, OSError):
                     await task
+            if not kept:
+                self._forget()
+
+    def _forget(self) -> None:
+        """Lets go of what nobody will be sent: a client that never read leaves a full queue, and Python collects cycles much later."""
+        while not self._events.empty():
+            self._events.get_nowait()
 
     def fail(self, error: ProactiveError) -> None:
         """Ends the connection: the client is told, then closed. The first error stands."""

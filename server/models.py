@@ -56,10 +56,11 @@ class Models:
                 slot_bytes=capacity.slot_bytes,
                 kv_bytes=capacity.slots * capacity.slot_bytes,
             )
-        # Python collects cycles once they are a quarter of what is old, and a model's libraries are 400,000 old objects: closed
-        # connections would pile up to tens of MB.
+        # Python collects cycles once they are a quarter of what was old at the last full collection, and a model's libraries are
+        # 400,000 old objects: closed connections would pile up to tens of MB. So once more, when what is frozen no longer counts.
         gc.collect()
         gc.freeze()
+        gc.collect()
 
     def make_again(self) -> None:
         """New engines on the loaded models, once the slots of the old ones are gone. Raises what the engine raises."""

@@ -79,6 +79,11 @@ class Resumable(Duplex):
         self._parked = False
         self._drop_session()
         self._quota.end_session()
+        self._forget()
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._history.clear()
 
     def _keep(self, error: ProactiveError | None, code: int | None) -> bool:
         if self._token is None:

@@ -45,6 +45,11 @@ class History:
         while self._size > self._limit and len(self._frames) > 1:
             self._size -= self._frames.popleft()[1]
 
+    def clear(self) -> None:
+        """Keeps none of them."""
+        self._frames.clear()
+        self._size = 0
+
     def since(self, seq: int) -> list[str]:
         """Every event after number `seq`. Raises ResumeError where some are no longer kept, and for a number that is to come."""
         if seq > self.last:
