@@ -20,6 +20,9 @@ def load(  # noqa: PLR0913, PLR0917 (one a flag)
     duration: Annotated[float, typer.Option(help="Seconds in which sessions begin.", min=0.1)] = 60.0,
     rate: Annotated[float, typer.Option(help="Words a second of each client; 0: as fast as they are taken.", min=0)] = 4.0,
     source: Annotated[Path | None, typer.Option(help="File, one source a line. [default: eight of our own]", show_default=False)] = None,
+    audio: Annotated[
+        list[Path] | None, typer.Option(help="WAV, FLAC or Ogg file; repeat for several. With --source both are streamed.")
+    ] = None,
     tier: Annotated[str | None, typer.Option(help="Latency tier: low, medium or high.")] = None,
     threshold: Annotated[float | None, typer.Option(help="Threshold, instead of a tier.")] = None,
     head: Annotated[str | None, typer.Option(help="Decision head. [default: the task's]", show_default=False)] = None,
@@ -46,12 +49,14 @@ def load(  # noqa: PLR0913, PLR0917 (one a flag)
     """
     from cli.stream import options  # noqa: PLC0415 (only what the command needs is imported)
     from load.crowd import Plan  # noqa: PLC0415
-    from load.feed import SOURCES, text_feeds  # noqa: PLC0415
+    from load.feed import SOURCES, sound_feeds, text_feeds  # noqa: PLC0415
     from load.session import Target  # noqa: PLC0415
 
     flags: dict[str, Any] = {"tier": tier, "threshold": threshold, "head": head, "model": model, "input": input}
     target = Target(url, task, options({**flags, "max_output_tokens": max_output_tokens}), api_key)
-    feeds = text_feeds(_lines(source) if source else SOURCES, rate)
+    feeds = sound_feeds(audio or [])
+    if source or not audio:
+        feeds += text_feeds(_lines(source) if source else SOURCES, rate)
     faults = {"vanishing": vanishing, "deaf": deaf, "linger": linger} if soak else {}
 
     async def run() -> "Report":
@@ -98,7 +103,8 @@ def show(found: "Report") -> None:
         table.add_row(name, *_cells(spread))
     console.print(table)
     console.print("sessions: " + ", ".join(f"{count} {end}" for end, count in found.sessions.items()))
-    console.print(f"{found.words_per_second:.1f} words/s read, {found.tokens_per_second:.1f} tokens/s written")
+    heard = f"{found.sound_per_second:.1f} s of sound a second heard, " if found.sound_per_second else ""
+    console.print(f"{found.words_per_second:.1f} words/s read, {heard}{found.tokens_per_second:.1f} tokens/s written")
     memory = " to ".join("?" if size is None else f"{size >> 20}" for size in found.memory)
     console.print(f"{found.slots} slots, {found.slots_in_use_after} in use afterwards; memory of the server {memory} MiB")
     for check in found.checks:

@@ -1,30 +1,41 @@
-"""What one client streams, and when: the one place that knows whether it is text. Knows no clock and no socket.
+"""What one client streams, and when: the one place that knows whether it is text or sound. Knows no clock and no socket."""
 
-Audio is another `Feed`: one whose pieces are blocks of samples, due every block.
-"""
-
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 from random import Random
+from typing import Any
 
 from proactivellm_client import Session
 
 from errors import InvalidValueError
 from tasks.words import pieces
 
+PIECE_MS = 100  # of sound, sent at a time
+
 
 @dataclass(frozen=True)
 class Feed:
-    """One source. `name` tells it from others; piece i is due `due[i]` seconds after the session's start."""
+    """One source: words, or pcm16. `name` tells it from others; piece i is due `due[i]` seconds after the session's start.
+
+    options: of the client's `session`, beside those that all feeds have
+    """
 
     name: str
-    pieces: Sequence[str]
+    pieces: Sequence[str | bytes]
     due: Sequence[float]
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     async def give(self, session: Session, index: int) -> None:
         """Sends piece `index`."""
-        await session.send(self.pieces[index])
+        piece = self.pieces[index]
+        await (session.send(piece) if isinstance(piece, str) else session.send_audio(piece))
+
+    @property
+    def is_sound(self) -> bool:
+        """Its units are milliseconds, not words."""
+        return "audio" in self.options
 
     @property
     def seconds(self) -> float:
@@ -39,6 +50,31 @@ def text_feeds(sources: Sequence[str], words_per_second: float) -> list[Feed]:
     if not cut:
         raise InvalidValueError("expected at least one source with a word in it, got none", param="source")
     return [Feed(f"source {number}", words, [i * pause for i in range(len(words))]) for number, words in zip(count(1), cut, strict=False)]
+
+
+def sound_feeds(files: Sequence[Path]) -> list[Feed]:
+    """One feed a recording, mixed to mono; a piece is due when its last sample would have been recorded.
+
+    Raises InvalidValueError for a file that cannot be read or is empty, and where soundfile is not installed.
+    """
+    try:
+        import soundfile  # type: ignore[import-untyped]  # noqa: PLC0415 (of the extra `audio`)
+    except ImportError:
+        raise InvalidValueError("expected soundfile for --audio; install it: pip install soundfile", param="audio") from None
+    feeds = []
+    for file in files:
+        try:
+            found, rate = soundfile.read(str(file), dtype="int16", always_2d=True)
+        except (soundfile.SoundFileError, OSError) as error:
+            raise InvalidValueError(f"expected a WAV, FLAC or Ogg file at {str(file)!r}: {error}", param="audio") from None
+        size = rate * PIECE_MS // 1000
+        samples = found.mean(axis=1).astype("int16")
+        blocks = [samples[start : start + size] for start in range(0, len(samples), size)]
+        if not blocks:
+            raise InvalidValueError(f"expected sound in {str(file)!r}, got an empty file", param="audio")
+        ends = [min((i + 1) * size, len(samples)) / rate for i in range(len(blocks))]
+        feeds.append(Feed(str(file), [block.tobytes() for block in blocks], ends, {"audio": {"format": "pcm16", "rate": rate}}))
+    return feeds
 
 
 def late_start(feeds: Sequence[Feed], rng: Random) -> float:

@@ -50,7 +50,7 @@ class Report(Figures):
 
     sessions: begun, by how they ended: a reason of `done`, `refused`, an error's code, or the fault that was played
     first_write, lag, final_after_end: of clients that behaved (docs/operating.md); late: how late this tool sent its pieces
-    words_per_second, tokens_per_second: source taken and target written, over the whole time
+    words_per_second, sound_per_second, tokens_per_second: source taken (of sound, seconds) and target written, over the whole time
     memory: resident memory of the server before and after, in bytes, where it tells
     """
 
@@ -62,6 +62,7 @@ class Report(Figures):
     final_after_end: Spread
     late: Spread
     words_per_second: float
+    sound_per_second: float
     tokens_per_second: float
     slots: int
     slots_in_use_after: int
@@ -77,7 +78,7 @@ class Report(Figures):
 def report(plan: Plan, results: Sequence[Result], seconds: float, before: State, after: State, checks: Sequence[Check] = ()) -> Report:
     """The figures; `seconds` is how long it took in all."""
     good = [result for result in results if result.fault == "none"]
-    done = [result.trace.done for result in good if result.trace.done is not None]
+    done = [(result.feed.is_sound, result.trace.done.usage) for result in good if result.trace.done is not None]
     return Report(
         clients=plan.clients,
         seconds=round(seconds, 3),
@@ -86,8 +87,9 @@ def report(plan: Plan, results: Sequence[Result], seconds: float, before: State,
         lag=Spread.of(lag for result in good for lag in result.trace.lags),
         final_after_end=Spread.of(wait for result in good if (wait := result.trace.final_after_end) is not None),
         late=Spread.of(late for result in results for late in result.late),
-        words_per_second=sum(event.usage.source_units for event in done) / seconds,
-        tokens_per_second=sum(event.usage.target_tokens for event in done) / seconds,
+        words_per_second=sum(usage.source_units for is_sound, usage in done if not is_sound) / seconds,
+        sound_per_second=sum(usage.source_units for is_sound, usage in done if is_sound) / 1000 / seconds,
+        tokens_per_second=sum(usage.target_tokens for _, usage in done) / seconds,
         slots=after.slots,
         slots_in_use_after=after.in_use,
         memory=(before.memory, after.memory),

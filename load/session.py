@@ -59,7 +59,7 @@ async def behave(target: Target, feed: Feed, *, paced: bool = True) -> Result:
     """Streams the feed to its end and takes all that comes."""
     result = Result(feed)
     try:
-        async with connect(target.url, api_key=target.api_key).session(target.task, **target.options) as session:
+        async with connect(target.url, api_key=target.api_key).session(target.task, **target.options, **feed.options) as session:
             result.started = True
             sender = asyncio.create_task(_send(session, result, len(feed.pieces), paced=paced, end=True))
             try:
@@ -112,7 +112,7 @@ async def _misbehave(target: Target, result: Result, act: Act, seconds: float) -
     try:
         sock = await asyncio.to_thread(_narrow_socket, target.url)
         client = connect(target.url, api_key=target.api_key, sock=sock, create_connection=keep, max_queue=1)
-        async with client, client.session(target.task, **target.options) as session:
+        async with client, client.session(target.task, **target.options, **result.feed.options) as session:
             result.started = True
             try:
                 async with asyncio.timeout(seconds + 1.0):  # a server that reads no more holds up who sends
