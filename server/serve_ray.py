@@ -1,6 +1,7 @@
 """Runs replicas of the application on Ray Serve until a signal: Ray, its address, its noise. Knows no replica from within."""
 
 import os
+import re
 import secrets
 import signal
 import threading
@@ -85,4 +86,10 @@ def _http(config: ServerConfig) -> dict[str, Any]:
 
 def _why(serve: Any) -> str:
     found = serve.status().applications.get(NAME)
-    return "" if found is None else "; ".join(filter(None, (one.message for one in found.deployments.values())))
+    return "" if found is None else "; ".join(filter(None, (cause(one.message) for one in found.deployments.values())))
+
+
+def cause(message: str) -> str:
+    """Of Ray's word for what failed in a replica, tracebacks within tracebacks, what was raised first; the logs have the rest."""
+    raised = [line.start() for line in re.finditer(r"^[A-Za-z_][\w.]*: ", message, re.MULTILINE)]
+    return message[raised[-1] :].removeprefix("errors.").strip() if raised else message

@@ -127,3 +127,17 @@ async def drain(cluster: Cluster) -> None:
         await last.end()
         assert await last.text()
     assert await asyncio.to_thread(cluster.process.wait, 60) == 0
+
+
+def test_a_model_that_does_not_load_ends_the_command_with_its_cause(tmp_path: Path) -> None:
+    """Ray would begin such a replica again for ever."""
+    save(tmp_path / "model")
+    weights = tmp_path / "model/model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    command = [sys.executable, "-m", "cli.main", "serve-ray", "--model", str(tmp_path / "model"), "--port", "0", "--set", "threads=1"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=300)  # noqa: PLW1510 (what it ends with is asked below)
+    assert ended.returncode == 2
+    last = ended.stderr.splitlines()[-1]
+    assert last.startswith("proactivellm: expected a replica to come up: ")
+    assert "deserializing" in last
+    assert "Traceback" not in last

@@ -12,7 +12,7 @@ from pydantic import SecretStr, ValidationError
 from errors import InvalidValueError
 from server.config import ServerConfig
 from server.replicas import Replicas, build, check_health, options
-from server.serve_ray import serve_ray, travelling
+from server.serve_ray import cause, serve_ray, travelling
 
 ROOT = Path(__file__).parents[2]
 
@@ -84,3 +84,16 @@ def test_the_file_for_ray_is_one_that_it_takes_and_that_we_do() -> None:
     options(ServerConfig(**args.pop("settings")), Replicas(**args))
     schema = pytest.importorskip("ray.serve.schema", reason="the extra `ray` is not installed")
     schema.ServeDeploySchema.model_validate(file)
+
+
+def test_of_a_replica_that_does_not_come_up_the_cause_is_told_without_tracebacks() -> None:
+    told = (
+        "The deployment failed to start 2 times in a row. See controller logs for details. Error:\n"
+        "ray::ServeReplica.initialize_and_get_metadata() (pid=7)\n"
+        '  File "replica.py", line 1, in initialize\n    raise RuntimeError(traceback.format_exc()) from None\n'
+        "RuntimeError: Traceback (most recent call last):\n"
+        '  File "loading.py", line 1, in locate\n    raise CheckpointError(f"expected: {reference!r}")\n'
+        "errors.CheckpointError: expected a model folder, found nothing at '/nowhere'"
+    )
+    assert cause(told) == "CheckpointError: expected a model folder, found nothing at '/nowhere'"
+    assert cause("No node has a GPU.") == "No node has a GPU."
