@@ -97,7 +97,7 @@ AS_FAST_AS = tuple(Aim(f"wait-{k}", "laal", of=Policy("wait_k", float(k))) for k
 HEADS = ("entropy", "attention")
 # LAAL in ms. The digits' claim is judged at one of them, which leaves a margin below a second after a word's end.
 DIGITS_POINT = "judged"
-AS_SOON_AS = tuple(Aim("curve", "laal", ms) for ms in (600.0, 1000.0, 1500.0, 2500.0))
+AS_SOON_AS = tuple(Aim("curve", "laal", ms) for ms in (600.0, 1000.0, 2000.0))
 SPEECH = ("full", "wait_k")
 
 NEEDLE_QA = Part(
@@ -141,8 +141,8 @@ PARTS: dict[str, Part] = {
         (DIGITS,),
         ("wer_words",),
         ("WORD_LAG", "LAAL", "RCO"),
-        items=150,
-        dev_items=40,
+        items=100,
+        dev_items=30,
         heads=HEADS,
         grid=12,
         aims=(Aim(DIGITS_POINT, "laal", 800.0), *AS_SOON_AS),
@@ -153,8 +153,8 @@ PARTS: dict[str, Part] = {
         (SENTENCES,),
         ("wer_words",),
         ("LAAL", "RCO"),
-        items=150,
-        dev_items=40,
+        items=100,
+        dev_items=30,
         heads=HEADS,
         aims=AS_SOON_AS,
         grid=12,

@@ -18,11 +18,7 @@ MOST_WER, MOST_LAG = 5.0, 1000.0  # percent; ms
 def judge(results: Mapping[str, Result]) -> Claim:
     """The target for digits; sentences have none, but stand beside it."""
     figures = {part: Figures(results[part]) for part in WHERE if part in results}
-    grids = [*map(_grid, figures.values())]
-    turns = {name.removeprefix(f"{DIGITS}."): Figures(found) for name, found in sorted(results.items()) if name.startswith(f"{DIGITS}.")}
-    if turns:
-        grids.append(_rotation(turns))
-    return Claim("Speech", "Words soon after they were said", prose.SPEECH, _digits(figures.get(DIGITS)), grids)
+    return Claim("Speech", "Words soon after they were said", prose.SPEECH, _digits(figures.get(DIGITS)), [*map(_grid, figures.values())])
 
 
 def _digits(figures: Figures | None) -> list[Finding]:
@@ -49,13 +45,3 @@ def _grid(figures: Figures) -> Grid:
         cells = [number(figures.figure(label, key), 2 if names[key] == "RCO" else 0) for key in keys]
         rows.append((label, aim, *cells, number(figures.figure(label, ("quality", WER)), 1)))
     return Grid(f"{WHERE[figures.header.name]}: {len(figures.items):,} recordings ({figures.header.model})", [header, *rows])
-
-
-def _rotation(turns: Mapping[str, Figures]) -> Grid:
-    """A row a speaker: a model that did not hear him, under the judged threshold and with the whole recording."""
-    rows = [("speaker kept for testing", "recordings", "ms from a word's end", "word error rate, %", "of the full view, %")]
-    for speaker, figures in turns.items():
-        label = figures.label("entropy", DIGITS_POINT)
-        late, wrong = number(figures.figure(label, LAG), 0), number(figures.figure(label, ("quality", WER)), 1)
-        rows.append((speaker, f"{len(figures.items)}", late, wrong, number(figures.figure(figures.label("full"), ("quality", WER)), 1)))
-    return Grid("digits alone, a model for every speaker who is kept for testing", rows)

@@ -12,7 +12,7 @@ JUDGED = Point(curve="entropy", threshold=0.9, purpose=DIGITS_POINT, metric="laa
 POINTS = [JUDGED, Point(curve="full", threshold=0.0), Point(curve="wait_k", threshold=3.0)]
 
 
-def digits(wer: float, lag: float, items: int = 300, name: str = "speech-digits") -> Result:
+def digits(wer: float, lag: float, items: int = 300) -> Result:
     """Five words an item; the head has this rate and this lag, and now and then an item of which no word was recognised."""
     rng = np.random.default_rng(0)
     wrong = rng.binomial(5, wer / 100, items).astype(float)
@@ -22,7 +22,7 @@ def digits(wer: float, lag: float, items: int = 300, name: str = "speech-digits"
     }
     rows["full@0"][0][0] = None
     columns = ("WORD_LAG", "LAAL", "RCO", "wer_words.0", "wer_words.1")
-    return result(name, POINTS, rows, columns, task="transcribe")
+    return result("speech-digits", POINTS, rows, columns, task="transcribe")
 
 
 @pytest.mark.parametrize(
@@ -41,13 +41,3 @@ def test_both_upper_bounds_must_be_within(wer: float, lag: float, holds: list[bo
 def test_without_digits_nothing_is_judged() -> None:
     assert speech.judge({}).judgement == "not run"
     assert speech.judge({}).grids == []
-
-
-def test_speakers_in_turn_stand_in_a_table_of_their_own() -> None:
-    turns = {f"speech-digits.{name}": digits(wer, 700, name=f"speech-digits.{name}") for name, wer in (("ann", 3), ("bob", 30))}
-    claim = speech.judge(turns)
-    assert claim.judgement == "not run"
-    _, ann, bob = claim.grids[0].rows
-    assert (ann[0], bob[0], ann[1]) == ("ann", "bob", "300")
-    assert float(ann[3].split()[0]) == pytest.approx(3, abs=2)
-    assert float(bob[3].split()[0]) == pytest.approx(30, abs=3)

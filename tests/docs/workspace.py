@@ -62,7 +62,7 @@ def fill(folder: Path) -> None:
         (folder / name).mkdir(parents=True)
         for file in first.iterdir():
             (folder / name / file.name).write_bytes(file.read_bytes())
-    hearing(folder / "path/to/hearing", {"unit": "ms", "tasks": {"transcribe": {"prompt": "", "max_output_tokens": 6}}})
+    hearing(folder / "checkpoints/transcribe-en", {"unit": "ms", "tasks": {"transcribe": {"prompt": "", "max_output_tokens": 6}}})
     write(folder / "path/to/adapter")
     write(folder / "runs/mine/model")
     (folder / "runs/mine/model/proactivellm.json").write_text(json.dumps({**SETTINGS, "backbone": str(first)}))
