@@ -36,7 +36,10 @@ class Figures:
         if not lines:
             raise InvalidValueError(f"expected items that {result.header.name} and what it is compared with share; got none")
         self.items = [line.id for line in lines]
-        self.resamples = _resamples(tuple(line.cluster for line in lines), count)
+        clusters = tuple(line.cluster for line in lines)
+        if len(set(clusters)) == 1:  # one speaker: intervals are over his recordings, and say nothing about others
+            clusters = ("",) * len(lines)
+        self.resamples = _resamples(clusters, count)
         nothing = (None,) * len(self.header.columns)
         numbers = np.array([[row or nothing for row in line.rows] for line in lines], dtype=np.float64)  # [N, P, C]
         self._latencies = [place for place, column in enumerate(self.header.columns) if column in LATENCY_KEYS]

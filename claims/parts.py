@@ -95,9 +95,7 @@ NEEDLE_AIM = Aim("point", "rco", 0.05, Policy("oracle", 1.0))
 SQUAD_AIM = Aim("point", "rco", 0.82)
 AS_FAST_AS = tuple(Aim(f"wait-{k}", "laal", of=Policy("wait_k", float(k))) for k in (3, 5, 7))
 HEADS = ("entropy", "attention")
-# LAAL in ms. The digits' claim is judged at one of them, which leaves a margin below a second after a word's end.
-DIGITS_POINT = "judged"
-AS_SOON_AS = tuple(Aim("curve", "laal", ms) for ms in (600.0, 1000.0, 2000.0))
+DIGITS_POINT = "judged"  # where the digits' claim is
 SPEECH = ("full", "wait_k")
 
 NEEDLE_QA = Part(
@@ -141,11 +139,11 @@ PARTS: dict[str, Part] = {
         (DIGITS,),
         ("wer_words",),
         ("WORD_LAG", "LAAL", "RCO"),
-        items=100,
+        items=200,
         dev_items=30,
         heads=HEADS,
         grid=12,
-        aims=(Aim(DIGITS_POINT, "laal", 800.0), *AS_SOON_AS),
+        aims=(Aim(DIGITS_POINT, "rco", 0.65), *(Aim("curve", "rco", share) for share in (0.58, 0.75, 0.9))),
         baselines=SPEECH,
     ),
     "speech-sentences": Part(
@@ -153,10 +151,10 @@ PARTS: dict[str, Part] = {
         (SENTENCES,),
         ("wer_words",),
         ("LAAL", "RCO"),
-        items=100,
+        items=200,
         dev_items=30,
         heads=HEADS,
-        aims=AS_SOON_AS,
+        aims=tuple(Aim("curve", "rco", share) for share in (0.65, 0.75, 0.85, 0.92)),
         grid=12,
         baselines=SPEECH,
     ),

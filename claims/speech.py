@@ -41,7 +41,7 @@ def _grid(figures: Figures) -> Grid:
     rows = []
     for point in figures.header.points:
         label = point.policy.label
-        aim = f"LAAL of {point.target:g} ms" if point.target is not None else ""
+        aim = f"RCO of {point.target:g}" if point.target is not None else ""
         cells = [number(figures.figure(label, key), 2 if names[key] == "RCO" else 0) for key in keys]
         rows.append((label, aim, *cells, number(figures.figure(label, ("quality", WER)), 1)))
     return Grid(f"{WHERE[figures.header.name]}: {len(figures.items):,} recordings ({figures.header.model})", [header, *rows])

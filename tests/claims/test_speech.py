@@ -8,7 +8,7 @@ from claims.parts import DIGITS_POINT
 from claims.results import Point, Result
 from tests.claims.made import result
 
-JUDGED = Point(curve="entropy", threshold=0.9, purpose=DIGITS_POINT, metric="laal", target=800.0)
+JUDGED = Point(curve="entropy", threshold=0.9, purpose=DIGITS_POINT, metric="rco", target=0.65)
 POINTS = [JUDGED, Point(curve="full", threshold=0.0), Point(curve="wait_k", threshold=3.0)]
 
 
@@ -34,7 +34,7 @@ def test_both_upper_bounds_must_be_within(wer: float, lag: float, holds: list[bo
     assert claim.judgement == ("holds" if all(holds) else "not shown")
     header, judged, *_ = claim.grids[0].rows
     assert header == ("policy", "chosen for", "ms from a word's end", "LAAL in ms", "RCO", "word error rate, %")
-    assert judged[:2] == ("entropy@0.9", "LAAL of 800 ms")
+    assert judged[:2] == ("entropy@0.9", "RCO of 0.65")
     assert judged[2] == claim.findings[1].number
 
 
