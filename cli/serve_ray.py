@@ -17,6 +17,8 @@ def serve_ray(  # noqa: PLR0913, PLR0917 (one a flag)
         int | None, typer.Option(help="Replicas at the most. [default: as at the least]", min=1, show_default=False)
     ] = None,
     sessions: Annotated[int, typer.Option(help="Open connections a replica above which another is started.", min=1)] = 16,
+    upscale_delay: Annotated[float, typer.Option(help="Seconds above that before another is started.", min=0)] = 30.0,
+    downscale_delay: Annotated[float, typer.Option(help="Seconds below that before one is taken away.", min=0)] = 600.0,
     address: Annotated[
         str, typer.Option(help="Ray cluster; auto: the one that `ray start` began here; local: one for as long as this runs.")
     ] = "local",
@@ -41,4 +43,11 @@ def serve_ray(  # noqa: PLR0913, PLR0917 (one a flag)
     }
     given = {name: value for name, value in flags.items() if value is not None}
     settings = read_config(config, **{**named(other or []), **given})
-    run(settings, Replicas(min_replicas=replicas, max_replicas=max_replicas or replicas, sessions=sessions), address)
+    number = Replicas(
+        min_replicas=replicas,
+        max_replicas=max_replicas or replicas,
+        sessions=sessions,
+        upscale_delay=upscale_delay,
+        downscale_delay=downscale_delay,
+    )
+    run(settings, number, address)

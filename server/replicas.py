@@ -34,6 +34,8 @@ class Replicas(BaseModel):
     min_replicas: int = Field(default=1, ge=1)
     max_replicas: int = Field(default=1, ge=1)
     sessions: int = Field(default=16, ge=1, description="open connections a replica that another replica is started above")
+    upscale_delay: float = Field(default=30.0, ge=0, description="seconds of more than that before another is started")
+    downscale_delay: float = Field(default=600.0, ge=0, description="seconds of fewer before one is taken away")
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -63,8 +65,13 @@ def options(config: ServerConfig, replicas: Replicas) -> dict[str, Any]:
     }
     if replicas.min_replicas == replicas.max_replicas:
         return {**chosen, "num_replicas": replicas.min_replicas}
-    bounds = replicas.model_dump(include={"min_replicas", "max_replicas"})
-    return {**chosen, "autoscaling_config": {**bounds, "target_ongoing_requests": replicas.sessions}}
+    scaling = {
+        **replicas.model_dump(include={"min_replicas", "max_replicas"}),
+        "target_ongoing_requests": replicas.sessions,
+        "upscale_delay_s": replicas.upscale_delay,
+        "downscale_delay_s": replicas.downscale_delay,
+    }
+    return {**chosen, "autoscaling_config": scaling}
 
 
 async def check_health(worker: Worker) -> None:

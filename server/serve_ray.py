@@ -31,6 +31,7 @@ def serve_ray(config: ServerConfig, replicas: Replicas, address: str) -> None:
     configure_logs(config.log_level, config.log_format)
     warn_clear_text(config)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports home otherwise
+    os.environ.setdefault("RAY_worker_niceness", "0")  # 15 otherwise, as for batch work: beside any other process replicas starve
     import ray  # noqa: PLC0415 (an extra)
     from ray import serve  # noqa: PLC0415
 

@@ -1,7 +1,11 @@
-"""Two replicas on Ray Serve, for real: sessions spread, one replica is killed, clients go on at the other, and the rest may finish."""
+"""Two replicas on Ray Serve, for real: sessions spread, one replica is killed, clients go on at the other, and the rest may finish.
+
+Then one that Ray starts and takes away again by the number of connections.
+"""
 
 import asyncio
 import collections
+import contextlib
 import json
 import re
 import signal
@@ -28,7 +32,22 @@ pytestmark = [
     pytest.mark.skipif(find_spec("ray") is None, reason="the extra `ray` is not installed"),
 ]
 SESSIONS = 32
-FLAGS = ("threads=1", "dtype=float32", "slot_length=256", "kv_memory=16MiB", "grace_seconds=8", "log_format=json")
+FLAGS = ("threads=1", "dtype=float32", "slot_length=256", "kv_memory=16MiB", "log_format=json")
+FIXED = ("--replicas", "2", "--set", "grace_seconds=8")
+GRACE = 30
+TARGET = 3
+SCALED = (
+    "--max-replicas",
+    "2",
+    "--sessions",
+    str(TARGET),
+    "--upscale-delay",
+    "1",
+    "--downscale-delay",
+    "3",
+    "--set",
+    f"grace_seconds={GRACE}",
+)
 
 
 class Cluster:
@@ -42,20 +61,20 @@ class Cluster:
         return [one for one in psutil.Process(self.process.pid).children(recursive=True) if one.name().startswith("ray::ServeRep")]
 
     def sessions_of_one(self) -> float:
-        """Of whichever replica answers."""
+        """Of whichever replica answers; one that had none yet does not count them."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics") as answer:
-            return float(re.findall(r"^proactivellm_sessions\{.*\} (\S+)", answer.read().decode(), re.MULTILINE)[0])
+            return sum(float(found) for found in re.findall(r"^proactivellm_sessions\{.*\} (\S+)", answer.read().decode(), re.MULTILINE))
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
+def cluster(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Cluster]:
     save(tmp_path / "model")
     (tmp_path / "model/proactivellm.json").write_text(json.dumps(SETTINGS))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     flags = [word for flag in FLAGS for word in ("--set", flag)]
-    command = [sys.executable, "-m", "cli.main", "serve-ray", "--model", str(tmp_path / "model"), "--port", str(port), "--replicas", "2"]
+    command = [sys.executable, "-m", "cli.main", "serve-ray", "--model", str(tmp_path / "model"), "--port", str(port), *request.param]
     log = tmp_path / "log"
     with log.open("wb") as out, subprocess.Popen([*command, *flags], stdout=out, stderr=subprocess.STDOUT) as process:
         try:
@@ -73,6 +92,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
                         one.kill()
 
 
+@pytest.mark.parametrize("cluster", [FIXED], indirect=True, ids=["fixed"])
 def test_sessions_spread_outlive_a_replica_and_may_finish(cluster: Cluster) -> None:
     asyncio.run(asyncio.wait_for(act(cluster), 300))
 
@@ -127,6 +147,48 @@ async def drain(cluster: Cluster) -> None:
         await last.end()
         assert await last.text()
     assert await asyncio.to_thread(cluster.process.wait, 60) == 0
+
+
+@pytest.mark.parametrize("cluster", [SCALED], indirect=True, ids=["scaled"])
+def test_a_replica_is_added_and_taken_away_by_connections_and_its_sessions_may_finish(cluster: Cluster) -> None:
+    asyncio.run(asyncio.wait_for(scale(cluster), 420))
+
+
+async def scale(cluster: Cluster) -> None:
+    clients = [connect(cluster.url, replay=number == 2, open_timeout=60) for number in range(3)]
+    async with connect(cluster.url).session("translate", threshold=0.4, max_output_tokens=40) as session:
+        alone = await half(session, TEXT, end=True)
+    (first,) = cluster.replicas()
+    async with contextlib.AsyncExitStack() as idle:
+        for _ in range(TARGET + 1):
+            await idle.enter_async_context(connect(cluster.url).session("translate"))
+        began = time.perf_counter()
+        while await asyncio.to_thread(cluster.sessions_of_one) != 0:  # the second, once it takes connections
+            await asyncio.sleep(0.5)
+        print(f"\nthe second replica takes connections after {time.perf_counter() - began:.1f} s")
+        sessions = [client.session("translate", threshold=0.4, max_output_tokens=40) for client in clients]
+        for session in sessions:
+            await session.__aenter__()
+        assert await asyncio.to_thread(cluster.sessions_of_one) == len(sessions)  # all went there
+        before: list[list[Write]] = await asyncio.gather(*(half(session, TEXT[:6]) for session in sessions))
+    began = time.perf_counter()
+    await asyncio.to_thread(wait_until, lambda: b"from 2 to 1 replicas" in cluster.log.read_bytes(), 120)
+    print(f"it is taken away {time.perf_counter() - began:.1f} s after the others closed")
+    began = time.perf_counter()
+    finished, lost, replayed = sessions
+    assert before[0] + await half(finished, TEXT[6:], end=True) == alone
+    await finished.__aexit__(None, None, None)
+    assert await asyncio.to_thread(cluster.sessions_of_one) == 0  # what is new goes to the first
+    with pytest.raises(ClosedError) as closed:
+        await asyncio.wait_for(anext(lost), 4 * GRACE)
+    left = time.perf_counter() - began
+    print(f"the session that stayed was cut after {left:.1f} s: {closed.value.code}")
+    assert closed.value.code == 1006
+    assert left > GRACE - 3
+    assert before[2] + await half(replayed, TEXT[6:], end=True) == alone
+    assert [client.replayed for client in clients] == [0, 0, 1]
+    await replayed.__aexit__(None, None, None)
+    assert cluster.replicas() == [first]
 
 
 def test_a_model_that_does_not_load_ends_the_command_with_its_cause(tmp_path: Path) -> None:

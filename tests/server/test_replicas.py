@@ -21,8 +21,9 @@ def test_a_fixed_number_and_bounds() -> None:
     fixed = options(ServerConfig(), Replicas(min_replicas=2, max_replicas=2))
     assert fixed["num_replicas"] == 2
     assert "autoscaling_config" not in fixed
-    scaled = options(ServerConfig(), Replicas(min_replicas=1, max_replicas=4, sessions=30))
-    assert scaled["autoscaling_config"] == {"min_replicas": 1, "max_replicas": 4, "target_ongoing_requests": 30}
+    scaled = options(ServerConfig(), Replicas(min_replicas=1, max_replicas=4, sessions=30, downscale_delay=60))
+    bounds = {"min_replicas": 1, "max_replicas": 4, "target_ongoing_requests": 30}
+    assert scaled["autoscaling_config"] == {**bounds, "upscale_delay_s": 30, "downscale_delay_s": 60}
     assert "num_replicas" not in scaled
     with pytest.raises(ValidationError, match="at most max_replicas"):
         Replicas(min_replicas=2)
