@@ -16,7 +16,7 @@ from training.sounds import Augmentation
 
 Share = Annotated[float, Field(ge=0, le=1)]
 # What may change between a run and its continuation: how often it speaks and saves, not what it learns.
-OPERATIONAL = {"run": {"keep", "checkpoint_minutes", "checkpoint_steps", "log_steps", "shard_size"}}
+OPERATIONAL = {"run": {"keep", "checkpoint_minutes", "checkpoint_steps", "log_steps", "shard_size", "workers"}}
 
 
 class _Part(BaseModel):
@@ -146,6 +146,7 @@ class Run(_Part):
     batch_tokens: packed rows of one forward, padding included; accumulation: forwards of one step
     keep:         checkpoints that are kept
     dtype:        of the arithmetic; auto: bfloat16 where the device has matrix units for it
+    workers:      processes that make batches ahead, where a device is faster than one; 0: the run makes them itself, when due
     shard_size:   largest weights file that is written
     """
 
@@ -163,6 +164,7 @@ class Run(_Part):
     device: Literal["auto", "cpu"] = "auto"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     threads: int | None = Field(default=None, ge=1)
+    workers: int = Field(default=0, ge=0)
     gradient_checkpointing: bool = False
     compile: bool = False
     shard_size: str = "5GB"

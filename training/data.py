@@ -3,11 +3,14 @@
 Knows examples, items and packed rows; knows no model, no optimizer and no device.
 """
 
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
 
 from errors import InvalidValueError, UnknownNameError
 from tasks import Task
@@ -77,72 +80,142 @@ class Views:
         return [item.served(item.behind_carried(phi)) for phi in drawn]
 
 
-class Mixture(Iterator[list[Packed]]):
-    """Batches of at most `batch_tokens` packed rows, padding included; an example that is longer is a batch of its own.
+@dataclass(frozen=True)
+class _Drawn:
+    """One item to be made: of which part, the places in its order of the examples to be joined and of the one whose last sentence is
+    carried, and whether it ends in a blank."""
 
-    The n-th batch is a function of parts, encoder, views and seed alone.
-    """
+    part: int
+    places: tuple[int, ...]
+    carried: int | None
+    blank: bool
+
+
+@dataclass(frozen=True)
+class Window:
+    """What is drawn together. drawn: how many examples of each part were drawn before."""
+
+    number: int
+    drawn: tuple[int, ...]
+
+
+class Windows(Dataset[list[list[Packed]]]):
+    """Window -> its batches: a function of parts, encoder, views, seed and the window alone, in whichever process."""
 
     def __init__(self, parts: Sequence[Part], encoder: Encoder, views: Views, *, seed: int, batch_tokens: int) -> None:
         self._parts, self._encoder, self._views, self._seed, self._budget = parts, encoder, views, seed, batch_tokens
         weights = np.array([part.weight for part in parts])
         self._weights = weights / weights.sum()
         self._size = WINDOW_HEARD if any(part.heard for part in parts) else WINDOW
-        self._window, self._taken = -1, 0
-        self._drawn = [0] * len(parts)  # items drawn of each part, before the window
-        self._after = [0] * len(parts)  # and with it
         self._orders: dict[tuple[int, int], Ids] = {}  # (part, epoch) -> places in an order of their own
-        self._batches: list[list[Packed]] = []
+
+    def __getitem__(self, window: Window) -> list[list[Packed]]:
+        items, rng = self._draw(window), np.random.default_rng([self._seed, window.number, 1])
+        batches = cut([self._views.pack(self._item(item, rng), rng) for item in items], self._budget)
+        return [batches[place] for place in rng.permutation(len(batches))]
+
+    def behind(self, window: Window) -> Window:
+        """The next one. Cheap: nothing is encoded."""
+        taken = Counter[int]()
+        for item in self._draw(window):
+            taken[item.part] += len(item.places) + (item.carried is not None)
+        return Window(window.number + 1, tuple(before + taken[part] for part, before in enumerate(window.drawn)))
+
+    def _draw(self, window: Window) -> list[_Drawn]:
+        rng, after = np.random.default_rng([self._seed, window.number]), list(window.drawn)
+
+        def take(part: int, count: int) -> tuple[int, ...]:
+            after[part] += count
+            return tuple(range(after[part] - count, after[part]))
+
+        drawn = []
+        for part in rng.choice(len(self._parts), size=self._size, p=self._weights).tolist():
+            settings = self._parts[part].settings
+            places = take(part, 1 + int(rng.choice(len(settings.join), p=settings.join)))
+            blank, carries = rng.random() < settings.trailing_blank, rng.random() < settings.carried
+            drawn.append(_Drawn(part, places, take(part, 1)[0] if carries else None, blank))
+        return drawn
+
+    def _item(self, drawn: _Drawn, rng: np.random.Generator) -> Item:
+        part = self._parts[drawn.part]
+        examples = [self._example(drawn.part, place) for place in drawn.places]
+        carried = None if drawn.carried is None else last_sentence(self._example(drawn.part, drawn.carried))
+        try:
+            whole = joined(examples, " " if drawn.blank else "")
+            return self._encoder.encode(whole, part.task, part.settings.data, carried, rng)
+        except InvalidValueError:
+            if len(examples) == 1 and carried is None:
+                raise
+            # Each fits alone, as was checked at the start; together they are beyond the model's positions.
+            return self._encoder.encode(examples[0], part.task, part.settings.data)
+
+    def _example(self, part: int, drawn: int) -> Example:
+        examples = self._parts[part].examples
+        epoch, place = divmod(drawn, len(examples))
+        if (part, epoch) not in self._orders:
+            self._orders.pop((part, epoch - 2), None)  # of the last one a few may still be wanted, where windows are made out of turn
+            self._orders[part, epoch] = np.random.default_rng([self._seed, part, epoch]).permutation(len(examples))
+        return examples[int(self._orders[part, epoch][place])]
+
+
+class Mixture(Iterator[list[Packed]]):
+    """Batches of at most `batch_tokens` packed rows, padding included; an example that is longer is a batch of its own.
+
+    The n-th batch is a function of parts, encoder, views and seed alone. workers: processes that make windows ahead; 0: made here, when due.
+    """
+
+    def __init__(self, parts: Sequence[Part], encoder: Encoder, views: Views, *, seed: int, batch_tokens: int, workers: int = 0) -> None:
+        self._windows = Windows(parts, encoder, views, seed=seed, batch_tokens=batch_tokens)
+        self._workers = workers
+        self._begin(Window(0, (0,) * len(parts)))
 
     def __next__(self) -> list[Packed]:
-        if self._taken == len(self._batches):
-            self._fill(self._window + 1, self._after)
+        while self._taken == len(self._batches):
+            self._batches, self._taken = next(self._made), 0
+            self._window = self._ahead.popleft()
         self._taken += 1
         return self._batches[self._taken - 1]
 
     def state(self) -> dict[str, Any]:
         """Where the mixture stands, as JSON values."""
-        return {"window": self._window, "taken": self._taken, "drawn": self._drawn}
+        return {"window": self._window.number, "taken": self._taken, "drawn": list(self._window.drawn)}
 
     def restore(self, state: dict[str, Any]) -> None:
         """The next batch is the one that would have come next when `state` was taken."""
-        self._window, self._taken, self._batches, self._after = -1, 0, [], [0] * len(self._parts)
-        if state["window"] >= 0:
-            self._fill(state["window"], state["drawn"])
+        self._begin(Window(state["window"], tuple(state["drawn"])))
+        if state["taken"]:
+            next(self)
             self._taken = state["taken"]
 
-    def _fill(self, window: int, drawn: Sequence[int]) -> None:
-        self._window, self._taken, self._drawn, self._after = window, 0, list(drawn), list(drawn)
-        rng = np.random.default_rng([self._seed, window])
-        choices = rng.choice(len(self._parts), size=self._size, p=self._weights)
-        packed = [self._views.pack(self._item(int(choice), rng), rng) for choice in choices]
-        batches = cut(packed, self._budget)
-        self._batches = [batches[place] for place in rng.permutation(len(batches))]
+    def _begin(self, window: Window) -> None:
+        self._window, self._taken = window, 0
+        self._batches: list[list[Packed]] = []
+        self._ahead: deque[Window] = deque()  # handed out and not begun
+        loader = DataLoader(
+            self._windows,
+            batch_size=None,
+            sampler=self._following(window),  # type: ignore[arg-type]  # any iterable will do
+            collate_fn=_as_it_is,
+            num_workers=self._workers,
+            # A fork would inherit the threads of torch and of the tokenizer, and a device in use.
+            multiprocessing_context="spawn" if self._workers else None,
+            generator=torch.Generator(),  # or it would draw from the model's
+        )
+        self._made = _unending(loader)
 
-    def _item(self, choice: int, rng: np.random.Generator) -> Item:
-        part = self._parts[choice]
-        settings = part.settings
-        count = 1 + int(rng.choice(len(settings.join), p=settings.join))
-        examples = [self._next(choice) for _ in range(count)]
-        blank = " " if rng.random() < settings.trailing_blank else ""
-        # No number is drawn where nothing is carried: what was begun without it goes on to the same batches.
-        carried = last_sentence(self._next(choice)) if settings.carried and rng.random() < settings.carried else None
-        try:
-            return self._encoder.encode(joined(examples, blank), part.task, settings.data, carried, rng)
-        except InvalidValueError:
-            if count == 1 and carried is None:
-                raise
-            # Each fits alone, as was checked at the start; together they are beyond the model's positions.
-            return self._encoder.encode(examples[0], part.task, settings.data)
+    def _following(self, window: Window) -> Iterator[Window]:
+        while True:
+            self._ahead.append(window)
+            yield window
+            window = self._windows.behind(window)
 
-    def _next(self, choice: int) -> Example:
-        examples = self._parts[choice].examples
-        epoch, place = divmod(self._after[choice], len(examples))
-        self._after[choice] += 1
-        if (choice, epoch) not in self._orders:
-            self._orders.pop((choice, epoch - 1), None)
-            self._orders[choice, epoch] = np.random.default_rng([self._seed, choice, epoch]).permutation(len(examples))
-        return examples[int(self._orders[choice, epoch][place])]
+
+def _as_it_is(batches: list[list[Packed]]) -> list[list[Packed]]:
+    return batches
+
+
+def _unending(loader: DataLoader[list[list[Packed]]]) -> Iterator[list[list[Packed]]]:
+    yield from loader  # processes are started when the first batch is asked for
 
 
 def cut(packed: Sequence[Packed], budget: int) -> list[list[Packed]]:

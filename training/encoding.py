@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from backbones.checkpoint import CheckpointConfig
@@ -18,7 +17,7 @@ from backbones.template import split
 from errors import InvalidValueError
 from tasks import Task
 from tasks.example import Example
-from training.sounds import Heard, Sounds
+from training.sounds import Heard, Mel, Sounds
 
 Ids = NDArray[np.int64]
 
@@ -33,7 +32,7 @@ class Item:
     header: [H]; target: [P] the target's tokens, then the end token
     asked:  [P] whether a decision may precede this prediction: with gate `word`, a begun word is finished without reading
     carried: units of the source, and predictions of the target, that a stream brought with it from the slot before
-    mel:    float32 [frames, bins] of a source that is heard
+    mel:    [frames, bins] of a source that is heard
     """
 
     id: str
@@ -46,7 +45,7 @@ class Item:
     asked: NDArray[np.bool_]
     forbid_end: bool
     carried: tuple[int, int] = (0, 0)
-    mel: torch.Tensor | None = None
+    mel: Mel | None = None
 
     def behind_carried(self, phi: Ids) -> Ids:
         """[P] from phi of the predictions behind the carried ones: those see the source that was carried with them."""

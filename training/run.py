@@ -56,7 +56,7 @@ def train(config: Config, console: Console | None = None) -> Path:
     encoder = Encoder(trainee.tokenizer, trainee.config, trainee.model.config.max_position_embeddings, _sounds(config, trainee))
     check([*parts, *dev], encoder)
     views = Views(config.loss, config.budget, trainee.config.offset)
-    mixture = Mixture(parts, encoder, views, seed=run.seed, batch_tokens=run.batch_tokens)
+    mixture = Mixture(parts, encoder, views, seed=run.seed, batch_tokens=run.batch_tokens, workers=run.workers)
     torch.manual_seed(run.seed + accelerator.process_index)
     return Trainer(config, accelerator, trainee, mixture, _judged(config, dev, encoder, views), console).run()
 

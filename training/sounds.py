@@ -18,6 +18,7 @@ from backbones.audio_mel import HOP, RATE, log_mel
 
 Ids = NDArray[np.int64]
 Samples = NDArray[np.float32]
+Mel = NDArray[np.float32]  # no tensor: between processes those are files, of which there may be too many
 
 
 class Augmentation(BaseModel):
@@ -44,12 +45,12 @@ class Augmentation(BaseModel):
 
 @dataclass(frozen=True)
 class Heard:
-    """A recording of T audio tokens. mel: float32 [F, bins]; units: [T] the decision unit that each token comes with; count: M, whole ones.
+    """A recording of T audio tokens. mel: [F, bins]; units: [T] the decision unit that each token comes with; count: M, whole ones.
 
     Tokens behind the last whole unit have unit M: only the source's end releases them.
     """
 
-    mel: torch.Tensor
+    mel: Mel
     units: Ids
     count: int
 
@@ -67,7 +68,7 @@ class Sounds:
             samples = torch.from_numpy(augmented(samples.numpy(), self._augmentation, rng))
         mel = log_mel(samples, self._config.bins, self._config.mel_floor)
         count = token_count(len(mel), self._config.pool)
-        return Heard(mel, np.arange(count) // self._every, count // self._every)
+        return Heard(mel.numpy(), np.arange(count) // self._every, count // self._every)
 
     def at_most(self, path: Path) -> int:
         """Audio tokens of the recording at its slowest, by its header. Raises as `hear` does, for what the header shows."""

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from training.encoding import Ids, Item
+from training.sounds import Mel
 
 # What a row is part of: copies are numbered from 1 on. Rows of the header before the last see the prompt only, in every view, so all
 # copies share them.
@@ -25,7 +26,7 @@ class Packed:
     first: the first row of the first copy; from it on the copies follow one another
     target: [P] the tokens to be predicted; the first `carried` of them bear no loss
     text_tokens: of source and target, each once
-    mel: float32 [frames, bins] of a source that is heard; its audio tokens take the rows `heard`
+    mel: [frames, bins] of a source that is heard; its audio tokens take the rows `heard`
     """
 
     id: str
@@ -38,7 +39,7 @@ class Packed:
     target: Ids
     text_tokens: int
     carried: int = 0
-    mel: torch.Tensor | None = None
+    mel: Mel | None = None
     heard: range = range(0)
 
     @property
@@ -128,7 +129,7 @@ def collate(examples: Sequence[Packed]) -> Batch:
         step=_padded([example.step for example in examples], -1),
         rows=torch.from_numpy(np.concatenate(rows, axis=1)),
         labels=torch.from_numpy(np.concatenate([example.target[example.carried :] for example in examples])),
-        mels=tuple(example.mel for example in examples if example.mel is not None),
+        mels=tuple(torch.from_numpy(example.mel) for example in examples if example.mel is not None),
         heard=torch.tensor([place * width + row for place, example in enumerate(examples) for row in example.heard], dtype=torch.long),
         units=tuple(len(example.heard) for example in examples),
         written=tuple(example.predictions for example in examples),

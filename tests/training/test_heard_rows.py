@@ -90,7 +90,7 @@ def test_the_proof_can_fail(tmp_path: Path) -> None:
     """Other frames, and the logits are off by far more than the tolerance."""
     item, written, probed = compared(tmp_path, 3, "listen")
     assert item.mel is not None
-    wrong = replace(item, mel=item.mel + 0.5)
+    wrong = replace(item, mel=item.mel + np.float32(0.5))
     served = torch.stack([probe.logits for probe in probed])
     assert (trained(wrong, written, probed) - served).abs().max() > 50 * TOLERANCE
 
@@ -114,7 +114,7 @@ def test_both_halves_learn(tmp_path: Path) -> None:
     path = heard.write(tmp_path / "a.wav", heard.noise(32_000))
     item = encoder().encode(Example("a", "", ("the dog",), audio=path), tiny.HEARING["listen"], "here")
     assert item.mel is not None
-    mel = item.mel.clone().requires_grad_(True)
+    mel = torch.from_numpy(item.mel).requires_grad_(True)
     view = collate([pack(item, [np.full(len(item.target), 2)], batch_view=False, offset=0)])
     own = tiny.model("qwen2", attn="sdpa", vocab_size=len(tiny.hearing().tokenizer))  # not one that inference has been through
     logits = PackedModel(own, random_encoder(tiny.ENCODER))(replace(view, mels=(mel,)))

@@ -26,7 +26,7 @@ def test_frames_are_those_of_a_session_over_the_same_samples(tmp_path: Path, rat
     served = [session.push(pcm[start : start + 1001 * 2]).values for start in range(0, len(pcm), 1001 * 2)]
     found = heard.sounds().hear(path, None)
     # A sample is rounded one way here and another there.
-    torch.testing.assert_close(found.mel, torch.cat([*served, session.end().values]), atol=0.02, rtol=0)
+    torch.testing.assert_close(torch.from_numpy(found.mel), torch.cat([*served, session.end().values]), atol=0.02, rtol=0)
 
 
 @settings(max_examples=30, deadline=None)
