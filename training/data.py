@@ -161,16 +161,21 @@ class Windows(Dataset[list[list[Packed]]]):
 class Mixture(Iterator[list[Packed]]):
     """Batches of at most `batch_tokens` packed rows, padding included; an example that is longer is a batch of its own.
 
-    The n-th batch is a function of parts, encoder, views and seed alone. workers: processes that make windows ahead; 0: made here, when due.
+    The n-th batch is a function of parts, encoder, views and seed alone.
+    workers: processes that make windows ahead; 0: made here, when due
     """
 
     def __init__(self, parts: Sequence[Part], encoder: Encoder, views: Views, *, seed: int, batch_tokens: int, workers: int = 0) -> None:
         self._windows = Windows(parts, encoder, views, seed=seed, batch_tokens=batch_tokens)
         self._workers = workers
+        self._batches: list[list[Packed]] = []
+        self._taken = 0
+        self._ahead: deque[Window] = deque()  # handed out and not begun
+        self._made: Iterator[list[list[Packed]]]
         self._begin(Window(0, (0,) * len(parts)))
 
     def __next__(self) -> list[Packed]:
-        while self._taken == len(self._batches):
+        if self._taken == len(self._batches):
             self._batches, self._taken = next(self._made), 0
             self._window = self._ahead.popleft()
         self._taken += 1
@@ -188,20 +193,19 @@ class Mixture(Iterator[list[Packed]]):
             self._taken = state["taken"]
 
     def _begin(self, window: Window) -> None:
-        self._window, self._taken = window, 0
-        self._batches: list[list[Packed]] = []
-        self._ahead: deque[Window] = deque()  # handed out and not begun
+        self._window, self._taken, self._batches = window, 0, []
+        self._ahead.clear()
         loader = DataLoader(
             self._windows,
             batch_size=None,
-            sampler=self._following(window),  # type: ignore[arg-type]  # any iterable will do
+            sampler=self._following(window),
             collate_fn=_as_it_is,
             num_workers=self._workers,
             # A fork would inherit the threads of torch and of the tokenizer, and a device in use.
             multiprocessing_context="spawn" if self._workers else None,
             generator=torch.Generator(),  # or it would draw from the model's
         )
-        self._made = _unending(loader)
+        self._made = _when_asked(loader)
 
     def _following(self, window: Window) -> Iterator[Window]:
         while True:
@@ -210,12 +214,13 @@ class Mixture(Iterator[list[Packed]]):
             window = self._windows.behind(window)
 
 
+def _when_asked(loader: DataLoader[list[list[Packed]]]) -> Iterator[list[list[Packed]]]:
+    """Processes are started when the first batch is asked for: a run that goes on has told by then where."""
+    yield from loader
+
+
 def _as_it_is(batches: list[list[Packed]]) -> list[list[Packed]]:
     return batches
-
-
-def _unending(loader: DataLoader[list[list[Packed]]]) -> Iterator[list[list[Packed]]]:
-    yield from loader  # processes are started when the first batch is asked for
 
 
 def cut(packed: Sequence[Packed], budget: int) -> list[list[Packed]]:
