@@ -10,8 +10,9 @@ from typer.testing import CliRunner
 from cli.main import app
 from errors import ProactiveError
 from evaluation.store import read_records
-from tests.backbones.test_loading import save
+from tests.backbones.test_loading import hearing, save
 from tests.server.live import Live, wait_until
+from tests.training.heard import tones
 
 LINES = ("the dog sat down\tder Hund", "where the cats were\tdie Katzen", "and the birds sang there\tund sie sangen", "one two three\teins")
 
@@ -72,6 +73,22 @@ def test_calibrate_then_evaluate_by_tier(model: Path, data: Path, tmp_path: Path
     (tier,) = json.loads((out / "summary.json").read_text())["tiers"]
     assert tier["policy"] == "attention:medium"
     assert tier["target"]["target"] == 0.9
+
+
+def test_tiers_of_a_model_that_hears_come_of_recordings(tmp_path: Path) -> None:
+    listen = {"prompt": "", "max_output_tokens": 4}
+    folder = hearing(tmp_path / "ears", {"unit": "ms", "decision_ms": 400, "tasks": {"listen": listen}})
+    spoken = tones(tmp_path)
+    shared = ("--task", "listen", "--data", spoken, "--limit", 4, "--dtype", "float32")
+    said = invoke("calibrate", "--model", folder, *shared, "--head", "entropy", "--target", "low:rco=0.7", "--target", "high:rco=0.95")
+    assert re.search(r"entropy.*low.*rco 0\.7", said)
+    tiers = json.loads((folder / "tiers.json").read_text())["listen"]["entropy"]
+    assert tiers["low"]["calibrated"]
+    assert tiers["low"]["threshold"] <= tiers["high"]["threshold"]
+    assert 0 < tiers["low"]["achieved"] <= tiers["high"]["achieved"] <= 1
+    out = tmp_path / "report"
+    invoke("evaluate", "--model", folder, *shared, "--out", out, "--tier", "high")
+    assert {record.source_length for record in read_records(out)} <= {800, 1200}  # ms
 
 
 def test_evaluate_a_server_with_a_pace(data: Path, tmp_path: Path) -> None:
