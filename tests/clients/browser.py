@@ -43,7 +43,8 @@ def page_of(browser: Any, url: str, expected: str = "", **options: Any) -> Itera
     try:
         page.goto(url)
         yield page
-        assert [text for text in said if not expected or expected not in text] == []
+        wrong = [text for text in said if not expected or expected not in text]
+        assert not wrong, wrong
         assert all(address.startswith(url) for address in asked)
     finally:
         context.close()
