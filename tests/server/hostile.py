@@ -72,7 +72,9 @@ class Hostile:
         await self.connect()
         assert self._ws is not None
         self.sent += 1
-        self._ws.transport.write(data)
+        # The server's close may just have come: then this end has said its last word, too, and there is nothing to break any more.
+        with contextlib.suppress(RuntimeError):
+            self._ws.transport.write(data)
         await asyncio.sleep(0)
 
     async def leave(self, *, abort: bool) -> None:
