@@ -107,7 +107,7 @@ class Windows(Dataset[list[list[Packed]]]):
         weights = np.array([part.weight for part in parts])
         self._weights = weights / weights.sum()
         self._size = WINDOW_HEARD if any(part.heard for part in parts) else WINDOW
-        self._orders: dict[tuple[int, int], Ids] = {}  # (part, epoch) -> places in an order of their own
+        self._orders: dict[int, tuple[int, Ids]] = {}  # part -> the epoch that it is in, and the order of its examples there
 
     def __getitem__(self, window: Window) -> list[list[Packed]]:
         items, rng = self._draw(window), np.random.default_rng([self._seed, window.number, 1])
@@ -152,10 +152,9 @@ class Windows(Dataset[list[list[Packed]]]):
     def _example(self, part: int, drawn: int) -> Example:
         examples = self._parts[part].examples
         epoch, place = divmod(drawn, len(examples))
-        if (part, epoch) not in self._orders:
-            self._orders.pop((part, epoch - 2), None)  # of the last one a few may still be wanted, where windows are made out of turn
-            self._orders[part, epoch] = np.random.default_rng([self._seed, part, epoch]).permutation(len(examples))
-        return examples[int(self._orders[part, epoch][place])]
+        if part not in self._orders or self._orders[part][0] != epoch:
+            self._orders[part] = epoch, np.random.default_rng([self._seed, part, epoch]).permutation(len(examples))
+        return examples[int(self._orders[part][1][place])]
 
 
 class Mixture(Iterator[list[Packed]]):
