@@ -301,8 +301,8 @@ def test_claimants_that_take_nothing_keep_nobody_waiting() -> None:
         claim = resume(started, 1)
         await asyncio.to_thread(flood, holder)
         await asyncio.to_thread(flood, claimant)
-        claimant.sendall(frame(MESSAGE, json.dumps(claim, separators=(",", ":")).encode()))
         resumed = live.app_metric("proactivellm_resumes_total", {"outcome": "resumed"})
+        claimant.sendall(frame(MESSAGE, json.dumps(claim, separators=(",", ":")).encode()))
         await asyncio.to_thread(wait_until, lambda: live.app_metric("proactivellm_resumes_total", {"outcome": "resumed"}) == resumed + 1)
         async with live.connect() as third:
             await send(third, claim)
