@@ -1,12 +1,16 @@
 """Speech: word error rates on speakers and voices that training did not hear, against how late words come. Knows two parts' files."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from claims import prose
 from claims.claim import Claim, Finding, Grid
 from claims.figures import LATENCY_KEYS, Figures
 from claims.parts import DIGITS_POINT
 from claims.results import Result
+from evaluation.bootstrap import Interval
+from evaluation.table import Key, interval
 from evaluation.tables import number
 
 DIGITS, SENTENCES = "speech-digits", "speech-sentences"
@@ -16,22 +20,50 @@ MOST_WER, MOST_LAG = 5.0, 1000.0  # percent; ms
 
 
 def judge(results: Mapping[str, Result]) -> Claim:
-    """The target for digits; sentences have none, but stand beside it."""
+    """The target for digits, of the shipped model and of the models that were trained without each speaker in turn; sentences have none."""
     figures = {part: Figures(results[part]) for part in WHERE if part in results}
-    return Claim("Speech", "Words soon after they were said", prose.SPEECH, _digits(figures.get(DIGITS)), [*map(_grid, figures.values())])
+    turns = {name.removeprefix(f"{DIGITS}."): Figures(found) for name, found in sorted(results.items()) if name.startswith(f"{DIGITS}.")}
+    findings = _digits("digits", [figures[DIGITS]] if DIGITS in figures else [])
+    findings += _digits("digits of every speaker in turn", list(turns.values()))
+    grids = [*map(_grid, figures.values()), *([_turns(turns)] if turns else [])]
+    return Claim("Speech", "Words soon after they were said", prose.SPEECH, findings, grids)
 
 
-def _digits(figures: Figures | None) -> list[Finding]:
+def _digits(where: str, figures: Sequence[Figures]) -> list[Finding]:
     asked = (
-        (("quality", WER), MOST_WER, 1, f"digits, entropy: word error rate at most {MOST_WER:g}%"),
-        (LAG, MOST_LAG, 0, f"digits, entropy: at most {MOST_LAG:g} ms from a word's end to its write, on average"),
+        (("quality", WER), MOST_WER, 1, f"{where}, entropy: word error rate at most {MOST_WER:g}%"),
+        (LAG, MOST_LAG, 0, f"{where}, entropy: at most {MOST_LAG:g} ms from a word's end to its write, on average"),
     )
-    found = figures.label("entropy", DIGITS_POINT) if figures else ""
-    numbers = [figures.figure(found, key) if figures else None for key, *_ in asked]
+    numbers = [_mean(figures, "entropy", DIGITS_POINT, key) if figures else None for key, *_ in asked]
     return [
         Finding(what, value.high <= most if value else None, number(value, digits) if value else "")
         for (_, most, digits, what), value in zip(asked, numbers, strict=True)
     ]
+
+
+def _mean(figures: Sequence[Figures], curve: str, purpose: str | None, key: Key) -> Interval:
+    """Of speakers, each of whom counts the same; in every resample, recordings of each are drawn."""
+    return interval(np.mean([found.rows(found.label(curve, purpose))[key] for found in figures], axis=0))
+
+
+def _turns(turns: Mapping[str, Figures]) -> Grid:
+    policies = (("full", None, "full"), ("entropy", DIGITS_POINT, "entropy"))
+    header = ["kept for testing", "recordings"]
+    header += [f"{name}: {what}" for *_, name in policies for what in ("word error rate, %", "ms from a word's end")]
+    groups = {**{speaker: [found] for speaker, found in turns.items()}, "mean of speakers": list(turns.values())}
+    rows = [
+        [
+            name,
+            f"{sum(len(one.items) for one in found):,}",
+            *(
+                number(_mean(found, curve, purpose, key), digits)
+                for curve, purpose, _ in policies
+                for key, digits in ((("quality", WER), 1), (LAG, 0))
+            ),
+        ]
+        for name, found in groups.items()
+    ]
+    return Grid(f"digits: {len(turns)} models, each without one speaker, who says the digits", [header, *rows])
 
 
 def _grid(figures: Figures) -> Grid:

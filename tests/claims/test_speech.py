@@ -12,7 +12,7 @@ JUDGED = Point(curve="entropy", threshold=0.9, purpose=DIGITS_POINT, metric="rco
 POINTS = [JUDGED, Point(curve="full", threshold=0.0), Point(curve="wait_k", threshold=3.0)]
 
 
-def digits(wer: float, lag: float, items: int = 300) -> Result:
+def digits(wer: float, lag: float, items: int = 300, name: str = "speech-digits") -> Result:
     """Five words an item; the head has this rate and this lag, and now and then an item of which no word was recognised."""
     rng = np.random.default_rng(0)
     wrong = rng.binomial(5, wer / 100, items).astype(float)
@@ -22,7 +22,7 @@ def digits(wer: float, lag: float, items: int = 300) -> Result:
     }
     rows["full@0"][0][0] = None
     columns = ("WORD_LAG", "LAAL", "RCO", "wer_words.0", "wer_words.1")
-    return result("speech-digits", POINTS, rows, columns, task="transcribe")
+    return result(name, POINTS, rows, columns, task="transcribe")
 
 
 @pytest.mark.parametrize(
@@ -30,8 +30,8 @@ def digits(wer: float, lag: float, items: int = 300) -> Result:
 )
 def test_both_upper_bounds_must_be_within(wer: float, lag: float, holds: list[bool]) -> None:
     claim = speech.judge({"speech-digits": digits(wer, lag)})
-    assert [finding.holds for finding in claim.findings] == holds
-    assert claim.judgement == ("holds" if all(holds) else "not shown")
+    assert [finding.holds for finding in claim.findings] == [*holds, None, None]
+    assert claim.judgement == ("not run" if all(holds) else "not shown")
     header, judged, *_ = claim.grids[0].rows
     assert header == ("policy", "chosen for", "ms from a word's end", "LAAL in ms", "RCO", "word error rate, %")
     assert judged[:2] == ("entropy@0.9", "RCO of 0.65")
@@ -41,3 +41,17 @@ def test_both_upper_bounds_must_be_within(wer: float, lag: float, holds: list[bo
 def test_without_digits_nothing_is_judged() -> None:
     assert speech.judge({}).judgement == "not run"
     assert speech.judge({}).grids == []
+
+
+def test_every_speaker_counts_the_same() -> None:
+    """However many recordings there are of one; and one speaker's figure alone decides nothing."""
+    turns = {"ann": digits(2, 500, 300, "speech-digits.ann"), "bob": digits(10, 900, 100, "speech-digits.bob")}
+    claim = speech.judge({f"speech-digits.{name}": found for name, found in turns.items()})
+    assert [finding.holds for finding in claim.findings] == [None, None, False, True]
+    header, *rows = claim.grids[0].rows
+    assert [row[0] for row in rows] == ["ann", "bob", "mean of speakers"]
+    assert [row[1] for row in rows] == ["300", "100", "400"]
+    rates = [float(row[header.index("entropy: word error rate, %")].split()[0]) for row in rows]
+    assert rates[2] == pytest.approx((rates[0] + rates[1]) / 2, abs=0.11)
+    assert rates[1] > 5 > rates[0]
+    assert claim.findings[2].number.startswith(f"{rates[2]:.1f} ")

@@ -1,0 +1,70 @@
+"""`python -m claims.rotation`: a model of spoken digits for every speaker, who is kept for testing while the others are trained on.
+
+A speaker whose results are there is skipped, and a training that was cut off goes on. Concludes nothing.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+
+from backbones.loading import load
+from claims.parts import DATA, PARTS, Part
+from claims.results import FOLDER, SUFFIX, publish
+from claims.run import command, run, told
+from errors import InvalidValueError
+from recipes import digits
+from training.config import Config, read_config
+from training.run import train
+
+PART = "speech-digits"
+SPEAKER = "SPEAKER"  # stands for one in the paths of the configuration
+COUNTS = {"count": 1500, "test_count": 100}  # sequences of each speaker that is trained on; for testing
+
+
+def name_of(speaker: str) -> str:
+    """Of a run's results."""
+    return f"{PART}.{speaker}"
+
+
+def part_of(speaker: str) -> Part:
+    """What is run on the speaker's digits: all of them, with the head of the claim."""
+    data = (f"{DATA}{speaker}/%s.jsonl",)
+    return replace(PARTS[PART], data=data, items=None, dev_items=24, heads=("entropy",), baselines=("full",))
+
+
+def without(speaker: str, config: Config, threads: int) -> Config:
+    """The configuration of the model that does not hear the speaker. Raises InvalidValueError where it would be the same for all."""
+    data = tuple(one.model_copy(update={"data": one.data.replace(SPEAKER, speaker)}) for one in config.data)
+    out = Path(str(config.run.out).replace(SPEAKER, speaker))
+    if data == config.data or out == config.run.out:
+        raise InvalidValueError(f"expected {SPEAKER} in the paths of data and of run.out; got {config.run.out}", param="config")
+    return config.model_copy(update={"data": data, "run": config.run.model_copy(update={"out": out, "threads": threads})})
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="Folder with recordings.tar.")],
+    config: Annotated[Path, typer.Option(help=f"How each is trained; {SPEAKER} stands for one in its paths.")] = Path(
+        "configs/rotation.toml"
+    ),
+    threads: Annotated[int, typer.Option(help="Threads for torch.", min=1)] = 1,
+    work: Annotated[Path, typer.Option(help="Folder of the speakers' data, and of runs that go on.")] = Path("runs/rotation"),
+    out: Annotated[Path, typer.Option(help="Folder of what is committed.")] = FOLDER,
+) -> None:
+    """Train and judge a model without each speaker in turn."""
+    torch.set_num_threads(threads)
+    settings, found = read_config(config), digits.read(data)
+    for speaker in sorted(found):
+        name = name_of(speaker)
+        if (out / (name + SUFFIX)).exists():
+            continue
+        digits.make(found, work / speaker, speaker, **COUNTS)
+        model = train(without(speaker, settings, threads))
+        with told() as progress:
+            print(publish(run(name, part_of(speaker), load(str(model)), work, work, progress), out))
+
+
+if __name__ == "__main__":
+    command(main)
