@@ -49,6 +49,11 @@ def batches(planned: Iterator[tuple[int, list[str]]], voices: int) -> Iterator[t
         turn += 1
 
 
+def id_of(split: str, number: int, seed: int) -> str:
+    """Another in every set, so that sets of several seeds can be trained on together; the first seed's do not name it, as they never did."""
+    return f"speech:{split}:{seed}.{number}" if seed else f"speech:{split}:{number}"
+
+
 def say(split: str, voice: Voice, batch: Sequence[tuple[int, list[str]]], seed: int) -> list[Recording]:
     """The recordings of a batch."""
     lines = iter(voice.read([line for _, said in batch for line in said]))
@@ -58,7 +63,7 @@ def say(split: str, voice: Voice, batch: Sequence[tuple[int, list[str]]], seed: 
 def _recording(split: str, voice: str, number: int, said: Sequence[str], pieces: Sequence[Samples], seed: int) -> Recording:
     rng = np.random.default_rng([seed, 2, number])
     samples, _ = put_together(pieces, rng.uniform(*PAUSES, size=len(pieces) + 1).tolist())
-    return Recording(f"speech:{split}:{number}", f"{voice}:{number}", " ".join(said), samples)
+    return Recording(id_of(split, number, seed), f"{voice}:{number}", " ".join(said), samples)
 
 
 def make(data: Path, out: Path, split: str, voices: Sequence[Voice], *, hours: float, seed: int) -> float:
@@ -69,7 +74,7 @@ def make(data: Path, out: Path, split: str, voices: Sequence[Voice], *, hours: f
         for turn, batch in batches(texts(data / f"{split}.tsv.gz", seed), len(voices)):
             if written.seconds >= 3600 * hours:
                 break
-            missing = [(number, said) for number, said in batch if f"speech:{split}:{number}" not in written.ids]
+            missing = [(number, said) for number, said in batch if id_of(split, number, seed) not in written.ids]
             for one in say(split, voices[turn], missing, seed) if missing else ():
                 if written.seconds < 3600 * hours:
                     written.add(one)

@@ -44,6 +44,14 @@ def test_voices_take_turns_until_there_is_enough(data: Path) -> None:
     assert all(line in spoken for line in ann.lines[:20])
 
 
+def test_sets_of_two_seeds_share_no_id(data: Path) -> None:
+    for seed in (0, 3):
+        speech.make(data, data / f"seed{seed}", "train", [Tone("a")], hours=0.02, seed=seed)
+    first, other = (rows(data / f"seed{seed}") for seed in (0, 3))
+    assert [first[0]["id"], other[0]["id"]] == ["speech:train:0", "speech:train:3.0"]
+    assert not {row["id"] for row in first} & {row["id"] for row in other}
+
+
 def test_it_goes_on_where_it_was_left(data: Path) -> None:
     class Leaves(Tone):
         def read(self, lines: Any) -> Any:
