@@ -50,7 +50,7 @@ def batches(planned: Iterator[tuple[int, list[str]]], voices: int) -> Iterator[t
 
 
 def id_of(split: str, number: int, seed: int) -> str:
-    """Another in every set, so that sets of several seeds can be trained on together; the first seed's do not name it, as they never did."""
+    """Another in every set: those of several seeds can be trained on together. Seed 0 is not named, as it never was."""
     return f"speech:{split}:{seed}.{number}" if seed else f"speech:{split}:{number}"
 
 

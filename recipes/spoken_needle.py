@@ -1,11 +1,12 @@
 """Needle QA read aloud: generated passages that answer, or do not answer, a question that is asked beforehand.
 
-    python -m recipes.spoken_needle --out runs/spoken-needle --count 2000 --piper voices/en_US-joe-medium.onnx
+    python -m recipes.spoken_needle --out runs/spoken-needle --max-words 60 --piper voices/en_US-joe-medium.onnx
 
-Knows the generator and voices by their protocol. A passage takes minutes to hear: it is for backbones with room for that.
+Knows the generator and voices by their protocol. A long passage takes minutes to hear: it is for backbones with room for that.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -22,17 +23,33 @@ from tasks.example import Example
 BATCH = 16  # passages of one start of a voice's program
 
 
-def make(out: Path, split: str, voices: Sequence[Voice], *, count: int, seed: int) -> None:
-    """Writes what is missing of `count` passages; voices take turns."""
-    written, left = Recordings(out, split), iter(needle_qa.generate(split, count, seed))
+def passages(split: str, seed: int, max_words: int) -> Iterator[Example]:
+    """Endless items of at most so many words."""
+    return (example for example in needle_qa.stream(split, seed) if len(example.source.split()) <= max_words)
+
+
+def make(out: Path, split: str, voices: Sequence[Voice], *, count: int, seed: int, max_words: int = needle_qa.MAX_WORDS) -> None:
+    """Writes what is missing of `count` passages; voices take turns. What they say stands in `SPLIT.text.jsonl`, to learn to hear them."""
+    written, left = Recordings(out, split), passages(split, seed, max_words)
+    said: dict[str, str] = {}
     for turn in track(range(-(-count // BATCH)), description=split):
-        missing = [example for example in islice(left, BATCH) if example.id not in written.ids]
+        batch = list(islice(left, min(BATCH, count - turn * BATCH)))
+        said |= {example.id: _text(example) for example in batch}
+        missing = [example for example in batch if example.id not in written.ids]
         for one in _read(voices[turn % len(voices)], missing) if missing else ():
             written.add(one)
+    rows = [json.loads(line) for line in (out / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()]
+    spoken = [{**row, "id": f"{row['id']}:text", "target": said[row["id"]], "inputs": {}} for row in rows if row["id"] in said]
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in spoken)
+    (out / f"{split}.text.jsonl").write_text(text, encoding="utf-8")
+
+
+def _text(example: Example) -> str:
+    return " ".join(example.source.split())
 
 
 def _read(voice: Voice, examples: Sequence[Example]) -> list[Recording]:
-    read = voice.read([" ".join(example.source.split()) for example in examples])
+    read = voice.read([_text(example) for example in examples])
     return [
         Recording(example.id, f"{voice.name}:{example.cluster}", example.references[0], samples, inputs=dict(example.inputs))
         for example, samples in zip(examples, read, strict=True)
@@ -42,6 +59,7 @@ def _read(voice: Voice, examples: Sequence[Example]) -> list[Recording]:
 def main(
     out: Annotated[Path, typer.Option(help="Folder for train.jsonl, dev.jsonl and test.jsonl; one that was begun is gone on with.")],
     count: Annotated[int, typer.Option(help="Passages of training; a tenth each of development and test.", min=10)] = 2000,
+    max_words: Annotated[int, typer.Option(help="No longer passages than that.", min=needle_qa.MIN_WORDS)] = needle_qa.MAX_WORDS,
     piper: Annotated[Path | None, typer.Option(help="A Piper voice, .onnx.", show_default=False)] = None,
     piper_program: Annotated[str, typer.Option(help="The program that reads with it.")] = "piper",
     test_voice: Annotated[str, typer.Option(help="Which of flite's is kept for testing.")] = "rms",
@@ -49,7 +67,7 @@ def main(
 ) -> None:
     """Have needle QA's passages read aloud."""
     for split, voices in readers(piper, piper_program, test_voice).items():
-        make(out, split, voices, count=count if split == "train" else count // 10, seed=seed)
+        make(out, split, voices, count=count if split == "train" else count // 10, seed=seed, max_words=max_words)
 
 
 if __name__ == "__main__":

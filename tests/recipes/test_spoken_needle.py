@@ -1,6 +1,9 @@
 """Spoken passages: the question goes with them, and what is there is not read again."""
 
+from itertools import islice
 from pathlib import Path
+
+import pytest
 
 from recipes import spoken_needle
 from tasks import needle_qa, read_data
@@ -16,3 +19,22 @@ def test_a_passage_keeps_its_question_and_answer(tmp_path: Path) -> None:
     again = Tone("ann")
     spoken_needle.make(tmp_path, "dev", [again], count=4, seed=1)
     assert len(again.lines) == 1
+
+
+def test_what_is_said_stands_beside_it(tmp_path: Path) -> None:
+    """Under ids of its own, as both may be trained on together; and of short passages alone, if that is asked for."""
+    voice = Tone("ann")
+    spoken_needle.make(tmp_path, "train", [voice], count=20, seed=0, max_words=40)
+    answers, texts = (read_data(str(tmp_path / f"train{kind}.jsonl"), "transcribe") for kind in ("", ".text"))
+    assert [one.references[0] for one in texts] == voice.lines
+    assert len(voice.lines) == 20
+    assert max(len(line.split()) for line in voice.lines) <= 40
+    assert [one.audio for one in texts] == [one.audio for one in answers]
+    assert not {one.id for one in texts} & {one.id for one in answers}
+
+
+@pytest.mark.parametrize("most", [25, 200])
+def test_passages_are_those_of_the_generator(most: int) -> None:
+    every = needle_qa.generate("test", 300)
+    wanted = [one.id for one in every if len(one.source.split()) <= most]
+    assert [one.id for one in islice(spoken_needle.passages("test", 0, most), len(wanted))] == wanted
