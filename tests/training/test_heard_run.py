@@ -14,7 +14,7 @@ from backbones import loading
 from backbones.audio_file import read
 from backbones.audio_pcm import AudioFormat
 from backbones.audio_weights import save_encoder
-from engine.actions import AppendAudio, End
+from engine.actions import AppendAudio, Done, End
 from engine.engine import Engine, EngineConfig
 from engine.request import Request
 from errors import InvalidValueError
@@ -173,6 +173,54 @@ def test_a_later_stage_goes_on_with_the_bases_own_encoder(tmp_path: Path, tones:
     assert checkpoint.backbone.vocab_size == 262
     was = state.read_tensors(first / "audio_encoder.safetensors")["conv1.weight"]
     assert 0 < (checkpoint.encoder.conv1.weight - was).abs().max() < 0.03  # one step at 1e-2
+
+
+def test_adapters_on_a_model_of_text_learn_to_answer_what_they_hear(tmp_path: Path, tones: Path) -> None:
+    """As configs/spoken-answer.*.toml: a question in the prompt, CTC alone on what is said, then the losses; the base's weights stay."""
+    words = ("the dog sat down", "a bird sang", "what did I hear")
+    texts = tmp_path / "texts.jsonl"
+    lines = [json.dumps({"id": str(i), "source": text, "target": text}) for i, text in enumerate(words)]
+    texts.write_text("\n".join(lines), encoding="utf-8")
+    reading = config(tmp_path / "text", tones, data=[{"data": str(texts), "task": "transcribe"}], run={"steps": 1})
+    base = train(Config.model_validate({**reading.model_dump(mode="json", by_alias=True), "audio": None}), QUIET)
+
+    rows = [json.loads(line) for line in tones.read_text(encoding="utf-8").splitlines()]
+    asked = tones.parent / "asked.jsonl"
+    asked.write_text("\n".join(json.dumps({**row, "inputs": {"question": "what did I hear"}}) for row in rows), encoding="utf-8")
+    tasks = {
+        "transcribe": TASK,
+        "spoken_answer": {**TASK, "prompt": "{question}", "inputs": {"question": {"description": "what to answer"}}},
+    }
+    shared = {"tasks": tasks, "lora": {"r": 4, "alpha": 8}, "model": {"base": str(base), "fresh": None, "template": None}}
+    loss = {"batch": False, "mslm": False, "spsd": False, "ctc": 1.0}
+    hearing = train(config(tmp_path / "hearing", tones, loss=loss, **shared), QUIET)
+    shared["model"] = {**shared["model"], "base": str(hearing)}
+    answering = config(
+        tmp_path / "answering",
+        tones,
+        data=[{"data": str(asked), "task": "spoken_answer"}],
+        run={"steps": 40},
+        optimizer={"lr": 3e-2},
+        **shared,
+    )
+    folder = train(Config.model_validate({**answering.model_dump(mode="json", by_alias=True), "audio": None}), QUIET)
+    found = losses(tmp_path / "answering")
+    assert sum(found[-3:]) < 0.97 * sum(found[:3])
+
+    checkpoint = loading.load(str(folder), dtype="float32")
+    assert (Path(checkpoint.weights).resolve(), checkpoint.adapter) == (base.resolve(), str(folder))
+    assert checkpoint.encoder is not None
+    engine = Engine(checkpoint, EngineConfig(kv_memory=2**22, slot_length=96))
+    request = Request(
+        "spoken_answer",
+        inputs={"question": "what did I hear"},
+        head="full",
+        threshold=0.0,
+        audio=AudioFormat("float32", heard.RATE),
+        max_output_tokens=8,
+    )
+    sound = read(tones.parent / rows[0]["audio"]).numpy().tobytes()
+    assert isinstance(tiny.run(engine, request, [AppendAudio(sound), End()])[-1], Done)
 
 
 def test_what_cannot_be_trained_is_refused(tmp_path: Path, tones: Path) -> None:
