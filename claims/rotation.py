@@ -21,7 +21,7 @@ from training.run import train
 
 PART = "speech-digits"
 SPEAKER = "SPEAKER"  # stands for one in the paths of the configuration
-COUNTS = {"count": 1500, "test_count": 100}  # sequences of each speaker that is trained on; for testing
+COUNT, TEST_COUNT = 1500, 100  # sequences of each speaker that is trained on; for testing
 
 
 def name_of(speaker: str) -> str:
@@ -60,7 +60,7 @@ def main(
         name = name_of(speaker)
         if (out / (name + SUFFIX)).exists():
             continue
-        digits.make(found, work / speaker, speaker, **COUNTS)
+        digits.make(found, work / speaker, speaker, count=COUNT, test_count=TEST_COUNT)
         model = train(without(speaker, settings, threads))
         with told() as progress:
             print(publish(run(name, part_of(speaker), load(str(model)), work, work, progress), out))

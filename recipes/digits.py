@@ -3,12 +3,12 @@
     python -m recipes.digits --data data/fsdd --out runs/digits
 
 Four speakers are trained on, the fifth is kept for testing. Of the four, the recordings 0 to 4 of each digit are kept for development, as
-the data set's own split does. Knows the data set's layout and no model.
+the data set's own split does. Voices that read, where there are some, are trained on beside them. Knows the data set's layout and no model.
 """
 
 import io
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -19,13 +19,17 @@ from rich.progress import track
 
 from errors import InvalidValueError, UnknownNameError
 from recipes.command import command
-from recipes.recordings import Recording, Recordings, Samples, at_rate, put_together
+from recipes.recordings import RATE, Recording, Recordings, Samples, at_rate, put_together
+from recipes.voices import Voice, readers
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 ARCHIVE = "recordings.tar"
+TEST_VOICE = "rms"  # of flite's: reads no digit, as recipes.speech keeps it for testing
 KEPT = 5  # recordings of each digit and speaker that are for development
 LONGEST = 2**20  # bytes of one recording: a tenth of that is a long digit
 PAUSES = (0.1, 0.8)  # seconds
+SPOKEN = (".", "?", ",", "!")  # behind a word that a voice reads: it is said in another way
+QUIET = 0.02  # of a word's peak; what is below is no sound of it
 
 # By speaker, digit and number.
 Digits = Mapping[str, Mapping[int, Mapping[int, Samples]]]
@@ -50,6 +54,23 @@ def read(folder: Path) -> Digits:
     return found
 
 
+def aloud(voices: Sequence[Voice], takes: int) -> Digits:
+    """Each digit by each voice, so many times; numbered as recordings for training are."""
+    found: dict[str, dict[int, dict[int, Samples]]] = {}
+    for voice in voices:
+        lines = [(digit, take, WORDS[digit] + SPOKEN[take % len(SPOKEN)]) for take in range(takes) for digit in range(len(WORDS))]
+        for (digit, take, _), samples in zip(lines, voice.read([text for *_, text in lines]), strict=True):
+            found.setdefault(voice.name, {}).setdefault(digit, {})[KEPT + take] = trimmed(samples)
+    return found
+
+
+def trimmed(samples: Samples) -> Samples:
+    """[n] -> [m]: without what is quiet before and behind the sound, but for 30 ms of each."""
+    loud = np.flatnonzero(np.abs(samples) > QUIET * np.abs(samples).max(initial=0.0))
+    kept = int(0.03 * RATE)
+    return samples[max(loud[0] - kept, 0) : loud[-1] + kept] if loud.size else samples
+
+
 def sequence(digits: Mapping[int, Mapping[int, Samples]], speaker: str, split: str, number: int, numbers: range) -> Recording:
     """3 to 8 digits by one speaker, of the recordings in `numbers`; the same for the same arguments."""
     rng = np.random.default_rng([*f"{speaker}:{split}".encode(), number])
@@ -60,12 +81,12 @@ def sequence(digits: Mapping[int, Mapping[int, Samples]], speaker: str, split: s
     return Recording(f"digits:{speaker}:{split}:{number}", speaker, " ".join(WORDS[digit] for digit in said), samples, ends)
 
 
-def make(digits: Digits, out: Path, test_speaker: str, *, count: int, test_count: int) -> None:
-    """Writes what is missing. Raises UnknownNameError for a speaker who is not there."""
+def make(digits: Digits, out: Path, test_speaker: str, *, count: int, test_count: int, read: Digits | None = None) -> None:
+    """Writes what is missing; `read` is by voices, for training. Raises UnknownNameError for a speaker who is not there."""
     if test_speaker not in digits:
         raise UnknownNameError("speaker", test_speaker, digits, param="test_speaker")
-    others = sorted(digits.keys() - {test_speaker})
-    plan = [("train", others, count, range(KEPT, 10**6)), ("dev", others, max(test_count // 4, 1), range(KEPT))]
+    others, digits = sorted(digits.keys() - {test_speaker}), {**digits, **(read or {})}
+    plan = [("train", [*others, *(read or {})], count, range(KEPT, 10**6)), ("dev", others, max(test_count // 4, 1), range(KEPT))]
     for split, speakers, wanted, numbers in [*plan, ("test", [test_speaker], test_count, range(10**6))]:
         written = Recordings(out, split)
         for number in track(range(wanted), description=split):
@@ -80,9 +101,13 @@ def main(
     test_speaker: Annotated[str, typer.Option(help="Who is kept for testing.")] = "theo",
     count: Annotated[int, typer.Option(help="Sequences of each speaker that is trained on.", min=1)] = 1500,
     test_count: Annotated[int, typer.Option(help="Sequences for testing; as many in all for development.", min=1)] = 300,
+    takes: Annotated[int, typer.Option(help="How often flite's voices, and Piper's, read each digit for training.", min=0)] = 0,
+    piper: Annotated[Path | None, typer.Option(help="A Piper voice, .onnx.", show_default=False)] = None,
+    piper_program: Annotated[str, typer.Option(help="The program that reads with it.")] = "piper",
 ) -> None:
     """Make sequences of 3 to 8 spoken digits with pauses."""
-    make(read(data), out, test_speaker, count=count, test_count=test_count)
+    voices = readers(piper, piper_program, TEST_VOICE)["train"] if takes else []
+    make(read(data), out, test_speaker, count=count, test_count=test_count, read=aloud(voices, takes))
 
 
 if __name__ == "__main__":

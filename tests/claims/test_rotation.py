@@ -63,7 +63,8 @@ def written(folder: Path, work: Path) -> Path:
 
 
 def test_each_is_kept_for_testing_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rotation, "COUNTS", {"count": 2, "test_count": 2})
+    monkeypatch.setattr(rotation, "COUNT", 2)
+    monkeypatch.setattr(rotation, "TEST_COUNT", 2)
     monkeypatch.setitem(rotation.PARTS, "speech-digits", replace(rotation.PARTS["speech-digits"], grid=3))
     heard = []
 

@@ -37,6 +37,23 @@ def test_the_test_speaker_is_heard_nowhere_else(known: digits.Digits, tmp_path: 
     assert [len(rows(tmp_path, split)) for split in ("train", "dev", "test")] == [6, 2, 4]
 
 
+def test_voices_are_trained_on_and_nothing_else(known: digits.Digits, tmp_path: Path) -> None:
+    voice = made.Tone("joe")
+    read = digits.aloud([voice], 5)
+    assert voice.lines[:2] == ["zero.", "one."]
+    assert voice.lines[10] == "zero?"
+    digits.make(known, tmp_path, "bob", count=3, test_count=4, read=read)
+    assert {row["cluster"] for row in rows(tmp_path, "train")} == {"ann", "cy", "joe"}
+    assert {row["cluster"] for row in rows(tmp_path, "dev")} == {"ann", "cy"}
+    assert {row["cluster"] for row in rows(tmp_path, "test")} == {"bob"}
+
+
+def test_quiet_is_cut_off_around_a_word() -> None:
+    word = np.concatenate([np.zeros(8000), made.sound(3, 0.2), np.full(4000, 0.001)]).astype(np.float32)
+    assert len(digits.trimmed(word)) == pytest.approx(0.26 * 16_000, abs=20)
+    assert len(digits.trimmed(np.zeros(100, np.float32))) == 100
+
+
 def test_words_are_where_their_tones_are(known: digits.Digits, tmp_path: Path) -> None:
     digits.make(known, tmp_path, "bob", count=2, test_count=1)
     for row in rows(tmp_path, "train"):
