@@ -14,25 +14,20 @@ from backbones.loading import load
 from claims.parts import DATA, PARTS, Part
 from claims.results import FOLDER, SUFFIX, publish
 from claims.run import command, run, told
+from claims.speech import DIGITS, TURN
 from errors import InvalidValueError
 from recipes import digits
 from training.config import Config, read_config
 from training.run import train
 
-PART = "speech-digits"
 SPEAKER = "SPEAKER"  # stands for one in the paths of the configuration
 COUNT, TEST_COUNT = 1500, 100  # sequences of each speaker that is trained on; for testing
-
-
-def name_of(speaker: str) -> str:
-    """Of a run's results."""
-    return f"{PART}.{speaker}"
 
 
 def part_of(speaker: str) -> Part:
     """What is run on the speaker's digits: all of them, with the head of the claim."""
     data = (f"{DATA}{speaker}/%s.jsonl",)
-    return replace(PARTS[PART], data=data, items=None, dev_items=24, heads=("entropy",), baselines=("full",))
+    return replace(PARTS[DIGITS], data=data, items=None, dev_items=24, heads=("entropy",), baselines=("full",))
 
 
 def without(speaker: str, config: Config, threads: int) -> Config:
@@ -57,7 +52,7 @@ def main(
     torch.set_num_threads(threads)
     settings, found = read_config(config), digits.read(data)
     for speaker in sorted(found):
-        name = name_of(speaker)
+        name = TURN + speaker
         if (out / (name + SUFFIX)).exists():
             continue
         digits.make(found, work / speaker, speaker, count=COUNT, test_count=TEST_COUNT)

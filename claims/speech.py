@@ -14,6 +14,7 @@ from evaluation.table import Key, interval
 from evaluation.tables import number
 
 DIGITS, SENTENCES = "speech-digits", "speech-sentences"
+TURN = f"{DIGITS}."  # before the speaker in the name of the results of a model that did not hear him
 WHERE = {DIGITS: "digits of an unseen speaker", SENTENCES: "sentences of an unseen voice"}
 WER, LAG = "wer_words", LATENCY_KEYS["WORD_LAG"]
 MOST_WER, MOST_LAG = 5.0, 1000.0  # percent; ms
@@ -22,7 +23,7 @@ MOST_WER, MOST_LAG = 5.0, 1000.0  # percent; ms
 def judge(results: Mapping[str, Result]) -> Claim:
     """The target for digits, of the shipped model and of the models that were trained without each speaker in turn; sentences have none."""
     figures = {part: Figures(results[part]) for part in WHERE if part in results}
-    turns = {name.removeprefix(f"{DIGITS}."): Figures(found) for name, found in sorted(results.items()) if name.startswith(f"{DIGITS}.")}
+    turns = {name.removeprefix(TURN): Figures(found) for name, found in sorted(results.items()) if name.startswith(TURN)}
     findings = _digits("digits", [figures[DIGITS]] if DIGITS in figures else [])
     findings += _digits("digits of every speaker in turn", list(turns.values()))
     grids = [*map(_grid, figures.values()), *([_turns(turns)] if turns else [])]
@@ -47,9 +48,9 @@ def _mean(figures: Sequence[Figures], curve: str, purpose: str | None, key: Key)
 
 
 def _turns(turns: Mapping[str, Figures]) -> Grid:
-    policies = (("full", None, "full"), ("entropy", DIGITS_POINT, "entropy"))
+    policies = (("full", None), ("entropy", DIGITS_POINT))
     header = ["kept for testing", "recordings"]
-    header += [f"{name}: {what}" for *_, name in policies for what in ("word error rate, %", "ms from a word's end")]
+    header += [f"{curve}: {what}" for curve, _ in policies for what in ("word error rate, %", "ms from a word's end")]
     groups = {**{speaker: [found] for speaker, found in turns.items()}, "mean of speakers": list(turns.values())}
     rows = [
         [
@@ -57,7 +58,7 @@ def _turns(turns: Mapping[str, Figures]) -> Grid:
             f"{sum(len(one.items) for one in found):,}",
             *(
                 number(_mean(found, curve, purpose, key), digits)
-                for curve, purpose, _ in policies
+                for curve, purpose in policies
                 for key, digits in ((("quality", WER), 1), (LAG, 0))
             ),
         ]

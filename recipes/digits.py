@@ -20,11 +20,10 @@ from rich.progress import track
 from errors import InvalidValueError, UnknownNameError
 from recipes.command import command
 from recipes.recordings import RATE, Recording, Recordings, Samples, at_rate, put_together
-from recipes.voices import Voice, readers
+from recipes.voices import TEST_VOICE, Voice, readers
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 ARCHIVE = "recordings.tar"
-TEST_VOICE = "rms"  # of flite's: reads no digit, as recipes.speech keeps it for testing
 KEPT = 5  # recordings of each digit and speaker that are for development
 LONGEST = 2**20  # bytes of one recording: a tenth of that is a long digit
 PAUSES = (0.1, 0.8)  # seconds

@@ -15,7 +15,7 @@ from rich.progress import Progress
 
 from recipes.command import command
 from recipes.recordings import Recording, Recordings, Samples, put_together
-from recipes.voices import Voice, readers
+from recipes.voices import TEST_VOICE, Voice, readers
 from tasks import translation
 
 BATCH = 64  # recordings of one start of a voice's program
@@ -88,7 +88,7 @@ def main(
     hours: Annotated[float, typer.Option(help="Of training; an eighth each of development and test.", min=0.01)] = 5.0,
     piper: Annotated[Path | None, typer.Option(help="A Piper voice, .onnx.", show_default=False)] = None,
     piper_program: Annotated[str, typer.Option(help="The program that reads with it.")] = "piper",
-    test_voice: Annotated[str, typer.Option(help="Which of flite's is kept for testing.")] = "rms",
+    test_voice: Annotated[str, typer.Option(help="Which of flite's is kept for testing.")] = TEST_VOICE,
     seed: Annotated[int, typer.Option(help="Of the order, the voices and the pauses.")] = 0,
 ) -> None:
     """Have sentences read aloud."""

@@ -16,7 +16,7 @@ from rich.progress import track
 
 from recipes.command import command
 from recipes.recordings import Recording, Recordings
-from recipes.voices import Voice, readers
+from recipes.voices import TEST_VOICE, Voice, readers
 from tasks import needle_qa
 from tasks.example import Example
 
@@ -62,7 +62,7 @@ def main(
     max_words: Annotated[int, typer.Option(help="No longer passages than that.", min=needle_qa.MIN_WORDS)] = needle_qa.MAX_WORDS,
     piper: Annotated[Path | None, typer.Option(help="A Piper voice, .onnx.", show_default=False)] = None,
     piper_program: Annotated[str, typer.Option(help="The program that reads with it.")] = "piper",
-    test_voice: Annotated[str, typer.Option(help="Which of flite's is kept for testing.")] = "rms",
+    test_voice: Annotated[str, typer.Option(help="Which of flite's is kept for testing.")] = TEST_VOICE,
     seed: Annotated[int, typer.Option(help="Of the passages.")] = 0,
 ) -> None:
     """Have needle QA's passages read aloud."""

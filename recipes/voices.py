@@ -16,6 +16,7 @@ from errors import InvalidValueError, UnknownNameError
 from recipes.recordings import Samples, at_rate
 
 FLITE = ("slt", "rms", "awb", "kal16")
+TEST_VOICE = "rms"  # of these: kept for testing, so it reads nothing that is trained on
 SECONDS = 3600  # for one batch; a program that hangs ends here
 
 

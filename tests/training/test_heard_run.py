@@ -56,7 +56,7 @@ def config(out: Path, tones: Path, **changes: Any) -> Config:
         "run": {"out": str(out), "steps": 5, "batch_tokens": 300, "device": "cpu", "threads": 1, "dtype": "float32"},
     }
     for section, values in changes.items():
-        plain[section] = {**plain[section], **values} if isinstance(plain.get(section), dict) else values
+        plain[section] = {**plain[section], **values} if isinstance(plain.get(section), dict) and isinstance(values, dict) else values
     return Config.model_validate(plain)
 
 
@@ -136,12 +136,13 @@ def load_dtype(folder: Path) -> torch.dtype:
     return state.read_tensors(folder / "audio_encoder.safetensors")["conv1.weight"].dtype
 
 
-def transcribed(engine: Engine, path: Path) -> str:
-    """By a real session, everything read first."""
-    request = Request("transcribe", head="full", threshold=0.0, audio=AudioFormat("float32", heard.RATE), max_output_tokens=8)
-    events = tiny.run(engine, request, [AppendAudio(read(path).numpy().tobytes()), End()])
-    text: str = events[-1].text  # type: ignore[union-attr]
-    return text.strip()
+def transcribed(engine: Engine, path: Path, task: str = "transcribe", inputs: dict[str, str] | None = None) -> str:
+    """By a real session that ends well, everything read first."""
+    sound = AudioFormat("float32", heard.RATE)
+    request = Request(task, inputs=inputs or {}, head="full", threshold=0.0, audio=sound, max_output_tokens=8)
+    done = tiny.run(engine, request, [AppendAudio(read(path).numpy().tobytes()), End()])[-1]
+    assert isinstance(done, Done)
+    return done.text.strip()
 
 
 def test_only_the_projector_learns_where_that_is_asked_for(tmp_path: Path, tones: Path) -> None:
@@ -176,13 +177,13 @@ def test_a_later_stage_goes_on_with_the_bases_own_encoder(tmp_path: Path, tones:
 
 
 def test_adapters_on_a_model_of_text_learn_to_answer_what_they_hear(tmp_path: Path, tones: Path) -> None:
-    """As configs/spoken-answer.*.toml: a question in the prompt, CTC alone on what is said, then the losses; the base's weights stay."""
+    """A question in the prompt; CTC alone on what is said, then the losses; the base's weights stay."""
     words = ("the dog sat down", "a bird sang", "what did I hear")
     texts = tmp_path / "texts.jsonl"
     lines = [json.dumps({"id": str(i), "source": text, "target": text}) for i, text in enumerate(words)]
     texts.write_text("\n".join(lines), encoding="utf-8")
-    reading = config(tmp_path / "text", tones, data=[{"data": str(texts), "task": "transcribe"}], run={"steps": 1})
-    base = train(Config.model_validate({**reading.model_dump(mode="json", by_alias=True), "audio": None}), QUIET)
+    reading = config(tmp_path / "text", tones, data=[{"data": str(texts), "task": "transcribe"}], run={"steps": 1}, audio=None)
+    base = train(reading, QUIET)
 
     rows = [json.loads(line) for line in tones.read_text(encoding="utf-8").splitlines()]
     asked = tones.parent / "asked.jsonl"
@@ -201,9 +202,10 @@ def test_adapters_on_a_model_of_text_learn_to_answer_what_they_hear(tmp_path: Pa
         data=[{"data": str(asked), "task": "spoken_answer"}],
         run={"steps": 40},
         optimizer={"lr": 3e-2},
+        audio=None,
         **shared,
     )
-    folder = train(Config.model_validate({**answering.model_dump(mode="json", by_alias=True), "audio": None}), QUIET)
+    folder = train(answering, QUIET)
     found = losses(tmp_path / "answering")
     assert sum(found[-3:]) < 0.97 * sum(found[:3])
 
@@ -211,16 +213,7 @@ def test_adapters_on_a_model_of_text_learn_to_answer_what_they_hear(tmp_path: Pa
     assert (Path(checkpoint.weights).resolve(), checkpoint.adapter) == (base.resolve(), str(folder))
     assert checkpoint.encoder is not None
     engine = Engine(checkpoint, EngineConfig(kv_memory=2**22, slot_length=96))
-    request = Request(
-        "spoken_answer",
-        inputs={"question": "what did I hear"},
-        head="full",
-        threshold=0.0,
-        audio=AudioFormat("float32", heard.RATE),
-        max_output_tokens=8,
-    )
-    sound = read(tones.parent / rows[0]["audio"]).numpy().tobytes()
-    assert isinstance(tiny.run(engine, request, [AppendAudio(sound), End()])[-1], Done)
+    transcribed(engine, tones.parent / rows[0]["audio"], "spoken_answer", {"question": "what did I hear"})
 
 
 def test_what_cannot_be_trained_is_refused(tmp_path: Path, tones: Path) -> None:
