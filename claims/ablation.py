@@ -15,10 +15,11 @@ from backbones.loading import load
 from claims.measured import columns, fill
 from claims.parts import GNOME, LOHELP, NEEDLE, SQUAD, TATOEBA, Part
 from claims.results import FOLDER, SUFFIX, Growing, Header, Point, publish
-from claims.run import command, told
+from claims.run import command
 from claims.variants import RECIPES, VARIANTS, Recipe, configuration
 from errors import UnknownNameError
-from evaluation.evaluate import Progress, model_hash
+from evaluation.evaluate import model_hash
+from evaluation.progress import Progress, shown
 from evaluation.shared_probes import OnSharedProbes
 from tasks.data import data_hash
 from tasks.example import Example
@@ -93,7 +94,7 @@ def main(  # noqa: PLR0913, PLR0917 (one a flag)
                 continue
             folder = work / name
             model = train(configuration(task, chosen, seed, recipe, data, folder, threads=threads))
-            with told() as progress:
+            with shown() as progress:
                 print(publish(evaluate(name, task, model, test, work, progress), out))
             if not keep:
                 shutil.rmtree(folder)

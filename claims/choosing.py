@@ -11,8 +11,9 @@ from claims.backend import backend_for
 from claims.parts import Aim, Part
 from claims.results import Point
 from evaluation.calibration import Target, invert, latency
-from evaluation.evaluate import Progress, first_thresholds
+from evaluation.evaluate import first_thresholds
 from evaluation.policies import Policy, baselines
+from evaluation.progress import Progress
 from evaluation.record import Record
 from tasks.example import Example
 

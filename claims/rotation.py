@@ -13,9 +13,10 @@ import typer
 from backbones.loading import load
 from claims.parts import DATA, PARTS, Part
 from claims.results import FOLDER, SUFFIX, publish
-from claims.run import command, run, told
+from claims.run import command, run
 from claims.speech import DIGITS, TURN
 from errors import InvalidValueError
+from evaluation.progress import shown
 from recipes import digits
 from training.config import Config, read_config
 from training.run import train
@@ -57,7 +58,7 @@ def main(
             continue
         digits.make(found, work / speaker, speaker, count=COUNT, test_count=TEST_COUNT)
         model = train(without(speaker, settings, threads))
-        with told() as progress:
+        with shown() as progress:
             print(publish(run(name, part_of(speaker), load(str(model)), work, work, progress), out))
 
 

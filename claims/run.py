@@ -5,15 +5,12 @@ Knows files and flags; what is run is in parts.py, what is concluded elsewhere.
 
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import torch
 import typer
-from rich.progress import MofNCompleteColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
 
 from backbones.loading import Checkpoint, Dtype, load
 from claims.backend import backend_for
@@ -22,8 +19,9 @@ from claims.measured import columns, fill
 from claims.parts import PARTS, Part, is_plain
 from claims.results import FOLDER, Growing, Header, Line, begun, publish, rounded
 from errors import InvalidValueError, ProactiveError, UnknownNameError
-from evaluation.evaluate import Progress, model_hash
+from evaluation.evaluate import model_hash
 from evaluation.probing import Limits, probe_items
+from evaluation.progress import Progress, shown
 from evaluation.signal_test import PHI, scored
 from tasks.data import data_hash
 from tasks.example import Example
@@ -81,17 +79,6 @@ def _signals(path: Path, header: Header, checkpoint: Checkpoint, test: Sequence[
     return path
 
 
-@contextmanager
-def told() -> Iterator[Progress]:
-    """A bar a stage."""
-    with Bar(*Bar.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn()) as bar:
-
-        def stage(name: str, total: int) -> None:
-            bar.add_task(name, total=total)
-
-        yield Progress(stage, lambda: bar.advance(bar.task_ids[-1]))
-
-
 def main(
     parts: Annotated[list[str], typer.Argument(help=f"Of: {', '.join(PARTS)}.")],
     data: Annotated[Path, typer.Option(help="Folder of the data sets.")],
@@ -111,7 +98,7 @@ def main(
         if model is None and is_plain(name):
             raise InvalidValueError(f"expected --model with {name}: the plain checkpoint is not shipped", param="model")
         checkpoint = load(model or MODELS[part.task], dtype=_dtype(dtype))
-        with told() as progress:
+        with shown() as progress:
             path = run(name, part, checkpoint, data, work, progress, limit)
         print(path if limit else publish(path, out))
 

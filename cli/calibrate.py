@@ -40,10 +40,10 @@ def calibrate(  # noqa: PLR0913, PLR0917 (one a flag)
     from rich.table import Table  # noqa: PLC0415
 
     from backbones.loading import load  # noqa: PLC0415
-    from cli.evaluate import progress_bar  # noqa: PLC0415
     from errors import InvalidValueError, UnknownNameError  # noqa: PLC0415
     from evaluation import tune  # noqa: PLC0415
     from evaluation.calibration import Target, parse_targets  # noqa: PLC0415
+    from evaluation.progress import shown  # noqa: PLC0415
     from tasks.data import read_data  # noqa: PLC0415
 
     if threads:
@@ -65,7 +65,7 @@ def calibrate(  # noqa: PLR0913, PLR0917 (one a flag)
         console.print("attention heads (layer, head): area under the ROC curve for agreement with the full view")
         console.print(", ".join(f"({layer}, {number}): {area:.3f}" for (layer, number), area in pairs), highlight=False)
     table = Table("head", "tier", "target", "achieved", "threshold", title=f"{task} on {len(examples)} items of {Path(data).name}")
-    with progress_bar() as progress:
+    with shown() as progress:
         for name in chosen:
             for found in tune.tiers(checkpoint, task, name, examples, targets, folder, progress):
                 wanted = f"{found.target.metric} {found.target.value:g}"

@@ -1,7 +1,5 @@
 """`proactivellm evaluate`: flags to a plan, a progress bar, and the report's files. Measures nothing itself."""
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +10,8 @@ from errors import InvalidValueError
 
 if TYPE_CHECKING:
     from backbones.loading import Checkpoint
-    from evaluation.evaluate import Backend, Outcome, Plan, Progress
+    from evaluation.evaluate import Backend, Outcome, Plan
+    from evaluation.progress import Progress
     from evaluation.store import Run
     from evaluation.summary import SignalSummary, TierTarget
     from tasks.example import Example
@@ -75,6 +74,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 (one a flag)
     import torch  # noqa: PLC0415 (seconds to import; --help must not)
 
     from evaluation import evaluate as parts  # noqa: PLC0415
+    from evaluation.progress import shown  # noqa: PLC0415
     from evaluation.store import Run, Store  # noqa: PLC0415
     from tasks.data import data_hash, kind_of, metrics_of, read_data  # noqa: PLC0415
 
@@ -104,7 +104,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 (one a flag)
         pace=pace,
         unit="ms" if any(example.audio for example in examples) else "word",
     )
-    with Store(out, run) as store, progress_bar() as progress:
+    with Store(out, run) as store, shown() as progress:
         outcome = parts.run(plan, examples, where.backend, store, progress)
         signal = _signal(where.checkpoint, task, examples[:signal_test], progress) if signal_test and where.checkpoint else None
     _report(out, run, outcome, metrics_of(task, kind_of(data)), signal, where)
@@ -157,23 +157,6 @@ def _plan(
         with_tiers = all(head in where.tiers for head in chosen)
         tiers, count = (list(where.tiers[chosen[0]]), None) if with_tiers else ([], 8)
     return Plan(chosen, values, tiers or [], count, names)
-
-
-@contextlib.contextmanager
-def progress_bar() -> "Iterator[Progress]":
-    """A bar a stage, with an estimate of what is left."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn  # noqa: PLC0415
-
-    from evaluation.evaluate import Progress as Told  # noqa: PLC0415
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns) as bar:
-
-        def stage(name: str, total: int) -> None:
-            if total:
-                bar.add_task(name, total=total)
-
-        yield Told(stage, lambda: bar.advance(bar.task_ids[-1]))
 
 
 def _signal(checkpoint: "Checkpoint", task: str, examples: "list[Example]", progress: "Progress") -> "SignalSummary":

@@ -3,7 +3,7 @@
 Knows neither flags nor how a report looks.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -13,6 +13,7 @@ from backbones.loading import Checkpoint
 from evaluation.calibration import Target, invert, latency, quantiles
 from evaluation.drive import Job
 from evaluation.policies import Policy, baselines
+from evaluation.progress import Progress
 from evaluation.record import Record
 from evaluation.store import Store
 from tasks.example import Example
@@ -38,14 +39,6 @@ class Plan:
     tiers: Sequence[str] = ()
     sweep: int | None = None
     baselines: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Told before and during each stage: what it is, how many records it needs, how many are there."""
-
-    stage: Callable[[str, int], None]
-    advance: Callable[[], None]
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ from backbones.loading import Checkpoint
 from errors import InvalidValueError
 from evaluation.backends import OnEngine
 from evaluation.calibration import FIRST, Found, Target, calibrate
-from evaluation.evaluate import Progress, first_thresholds
+from evaluation.evaluate import first_thresholds
 from evaluation.policies import Policy
 from evaluation.probing import Limits
+from evaluation.progress import Progress
 from evaluation.record import Record
 from evaluation.signal_test import select_pairs
 from tasks.data import data_hash

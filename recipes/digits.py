@@ -80,12 +80,12 @@ def sequence(digits: Mapping[int, Mapping[int, Samples]], speaker: str, split: s
     return Recording(f"digits:{speaker}:{split}:{number}", speaker, " ".join(WORDS[digit] for digit in said), samples, ends)
 
 
-def make(digits: Digits, out: Path, test_speaker: str, *, count: int, test_count: int, read: Digits | None = None) -> None:
-    """Writes what is missing; `read` is by voices, for training. Raises UnknownNameError for a speaker who is not there."""
+def make(digits: Digits, out: Path, test_speaker: str, *, count: int, test_count: int, voices: Digits | None = None) -> None:
+    """Writes what is missing; `voices` read, for training. Raises UnknownNameError for a speaker who is not there."""
     if test_speaker not in digits:
         raise UnknownNameError("speaker", test_speaker, digits, param="test_speaker")
-    others, digits = sorted(digits.keys() - {test_speaker}), {**digits, **(read or {})}
-    plan = [("train", [*others, *(read or {})], count, range(KEPT, 10**6)), ("dev", others, max(test_count // 4, 1), range(KEPT))]
+    others, digits = sorted(digits.keys() - {test_speaker}), {**digits, **(voices or {})}
+    plan = [("train", [*others, *(voices or {})], count, range(KEPT, 10**6)), ("dev", others, max(test_count // 4, 1), range(KEPT))]
     for split, speakers, wanted, numbers in [*plan, ("test", [test_speaker], test_count, range(10**6))]:
         written = Recordings(out, split)
         for number in track(range(wanted), description=split):
@@ -106,7 +106,7 @@ def main(
 ) -> None:
     """Make sequences of 3 to 8 spoken digits with pauses."""
     voices = readers(piper, piper_program, TEST_VOICE)["train"] if takes else []
-    make(read(data), out, test_speaker, count=count, test_count=test_count, read=aloud(voices, takes))
+    make(read(data), out, test_speaker, count=count, test_count=test_count, voices=aloud(voices, takes))
 
 
 if __name__ == "__main__":

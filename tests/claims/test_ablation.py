@@ -10,7 +10,7 @@ from claims import ablation, h4
 from claims.parts import Part
 from claims.results import read_all
 from claims.variants import RECIPES, VARIANTS, configuration
-from evaluation.evaluate import Progress
+from evaluation.progress import Progress
 from tests.training.test_trainer import SIZES, TASK, TEMPLATE
 from training.run import train
 

@@ -15,8 +15,8 @@ from claims.run import run
 from errors import InvalidValueError
 from evaluation.backends import OnEngine
 from evaluation.calibration import latency
-from evaluation.evaluate import Progress
 from evaluation.policies import Policy
+from evaluation.progress import Progress
 from tests import tiny
 
 SILENT = Progress(lambda *_: None, lambda: None)

@@ -11,8 +11,8 @@ from errors import InvalidValueError
 from evaluation import tune
 from evaluation.backends import OnEngine
 from evaluation.calibration import Target, latency
-from evaluation.evaluate import Progress
 from evaluation.policies import Policy
+from evaluation.progress import Progress
 from tasks.example import Example
 from tests.backbones.test_loading import save
 

@@ -42,7 +42,7 @@ def test_voices_are_trained_on_and_nothing_else(known: digits.Digits, tmp_path: 
     read = digits.aloud([voice], 5)
     assert voice.lines[:2] == ["zero.", "one."]
     assert voice.lines[10] == "zero?"
-    digits.make(known, tmp_path, "bob", count=3, test_count=4, read=read)
+    digits.make(known, tmp_path, "bob", count=3, test_count=4, voices=read)
     assert {row["cluster"] for row in rows(tmp_path, "train")} == {"ann", "cy", "joe"}
     assert {row["cluster"] for row in rows(tmp_path, "dev")} == {"ann", "cy"}
     assert {row["cluster"] for row in rows(tmp_path, "test")} == {"bob"}
