@@ -98,7 +98,7 @@ class Data(_Part):
     """One data set: a reference as `tasks.data.read_data` takes it, and the task it is trained for.
 
     weight: its share of the items drawn, relative to the others'; default: the number of its items
-    limit:  only the first so many items, of those of at most `max_words` source words
+    limit:  only the first so many items, of those of at most `max_words` source words. Words of a recording are not counted
     join:   how often one, two, three, … items are joined to one; default: always one. Recordings are not joined, nor carried
     trailing_blank: how often the source ends in a blank, as that of a client that ends every word with one does
     carried: how often an item begins with the last sentence of another, source and target, as a slot does that a stream goes on in

@@ -47,7 +47,7 @@ class Part:
 
 
 def read(settings: Data, tasks: dict[str, Task]) -> Part:
-    """Raises UnknownNameError for a task not among `tasks`, InvalidValueError for recordings to be joined, and what read_data raises."""
+    """Raises UnknownNameError for a task not among `tasks`, InvalidValueError for recordings with what texts alone have, and what read_data raises."""
     if settings.task not in tasks:
         raise UnknownNameError("task", settings.task, tasks, param="data.task")
     found, most = read_data(settings.data, settings.task), settings.max_words
@@ -55,8 +55,8 @@ def read(settings: Data, tasks: dict[str, Task]) -> Part:
     if not short:
         raise InvalidValueError(f"expected an item of at most {most} words; got none in {settings.data}", param="data.max_words")
     part = Part(settings, tasks[settings.task], short[: settings.limit])
-    if part.heard and (len(settings.join) > 1 or settings.carried):
-        raise InvalidValueError(f"expected neither join nor carried for recordings; got one in {settings.data}", param="data")
+    if part.heard and (len(settings.join) > 1 or settings.carried or most):
+        raise InvalidValueError(f"expected none of join, carried and max_words for recordings; got one in {settings.data}", param="data")
     return part
 
 

@@ -218,9 +218,10 @@ def test_adapters_on_a_model_of_text_learn_to_answer_what_they_hear(tmp_path: Pa
 
 def test_what_cannot_be_trained_is_refused(tmp_path: Path, tones: Path) -> None:
     plain = config(tmp_path / "run", tones).model_dump(mode="json", by_alias=True)
-    joined = Config.model_validate({**plain, "data": [{**plain["data"][0], "join": [0.5, 0.5]}]})
-    with pytest.raises(InvalidValueError, match="neither join nor carried for recordings"):
-        train(joined, QUIET)
+    for of_texts in ({"join": [0.5, 0.5]}, {"carried": 0.5}, {"max_words": 9}):
+        asked = Config.model_validate({**plain, "data": [{**plain["data"][0], **of_texts}]})
+        with pytest.raises(InvalidValueError, match="none of join, carried and max_words for recordings"):
+            train(asked, QUIET)
     deaf = Config.model_validate({**plain, "audio": None})
     with pytest.raises(InvalidValueError, match=r"tones\.jsonl, tones:1: expected a base that hears"):
         train(deaf, QUIET)
