@@ -47,7 +47,7 @@ class Part:
 
 
 def read(settings: Data, tasks: dict[str, Task]) -> Part:
-    """Raises UnknownNameError for a task not among `tasks`, InvalidValueError for recordings with what texts alone have, and what read_data raises."""
+    """Raises UnknownNameError for a task not among `tasks`, InvalidValueError for recordings with options of texts, and as read_data."""
     if settings.task not in tasks:
         raise UnknownNameError("task", settings.task, tasks, param="data.task")
     found, most = read_data(settings.data, settings.task), settings.max_words

@@ -81,6 +81,20 @@ def test_ctc_sums_over_every_place_at_which_the_tokens_may_be() -> None:
     assert float(both) == pytest.approx(float(one + alone))
 
 
+def test_ctc_goes_over_the_used_tokens_alone_and_is_that_of_all() -> None:
+    torch.manual_seed(0)
+    labels = torch.tensor([7, 3, 3, 11, 5, 11])
+    parts = []
+    for whole in (False, True):  # with every token among the labels, of an example that is not heard, none is folded
+        scores = torch.randn(9, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(1), requires_grad=True)
+        more = [*range(11), 11] if whole else []
+        found = ctc(scores, [5, 4, 0][: 2 + whole], torch.tensor([*labels.tolist(), *more]), [4, 2, 12][: 2 + whole])
+        found.backward()
+        assert scores.grad is not None
+        parts.append((found.detach(), scores.grad))
+    torch.testing.assert_close(parts[0], parts[1], rtol=1e-9, atol=1e-12)
+
+
 def test_ctc_of_more_tokens_than_are_heard_is_nothing() -> None:
     scores = torch.randn(2, 4, requires_grad=True)
     found = ctc(scores, [2], torch.tensor([0, 1, 2, 3]), [4])

@@ -17,7 +17,17 @@ def ctc(scores: torch.Tensor, heard: Sequence[int], labels: torch.Tensor, writte
     scores: [T, V]; heard: T of each example; labels: [R]; written: R of each example. The blank is the end token: so there is nothing that
     a later stage would not find. An example that has more tokens than it is heard adds nothing, and so does a text, which is not heard.
     """
-    log_p = pad_sequence([part.log_softmax(-1) for part in torch.split(scores, list(heard))])  # [T of the longest, B, U + 1]
-    tokens = torch.cat([part[:-1] for part in torch.split(labels, list(written))])
+    used, places = torch.unique(labels, return_inverse=True)  # [U], [R]
+    log_p = pad_sequence([part.log_softmax(-1) for part in torch.split(_folded(scores, used), list(heard))])  # [T of the longest, B, U + 1]
+    tokens = torch.cat([part[:-1] for part in torch.split(places, list(written))])
     lengths = torch.tensor(heard), torch.tensor([count - 1 for count in written])
-    return functional.ctc_loss(log_p, tokens, *lengths, blank=int(labels[-1]), reduction="sum", zero_infinity=True)
+    return functional.ctc_loss(log_p, tokens, *lengths, blank=int(places[-1]), reduction="sum", zero_infinity=True)
+
+
+def _folded(scores: torch.Tensor, used: torch.Tensor) -> torch.Tensor:
+    """[T, V] -> [T, U + 1]: the used tokens' scores, and one for all others together. Probabilities and gradients stay what they were, and
+    the loss no longer goes over tokens that are in none of its paths, which was most of a step with a vocabulary of 50,000."""
+    if len(used) == scores.shape[1]:
+        return scores
+    others = scores.index_fill(1, used, -torch.inf).logsumexp(1, keepdim=True)
+    return torch.cat([scores.index_select(1, used), others], dim=1)
