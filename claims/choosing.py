@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from backbones.loading import Checkpoint
-from claims.backend import backend_for
 from claims.parts import Aim, Part
 from claims.results import Point
 from evaluation.calibration import Target, invert, latency
@@ -15,6 +14,7 @@ from evaluation.evaluate import first_thresholds
 from evaluation.policies import Policy, baselines
 from evaluation.progress import Progress
 from evaluation.record import Record
+from evaluation.sharing import backend_for
 from tasks.example import Example
 
 

@@ -13,7 +13,6 @@ import torch
 import typer
 
 from backbones.loading import Checkpoint, Dtype, load
-from claims.backend import backend_for
 from claims.choosing import points
 from claims.measured import columns, fill
 from claims.parts import PARTS, Part, is_plain
@@ -22,6 +21,7 @@ from errors import InvalidValueError, ProactiveError, UnknownNameError
 from evaluation.evaluate import model_hash
 from evaluation.probing import Limits, probe_items
 from evaluation.progress import Progress, shown
+from evaluation.sharing import backend_for
 from evaluation.signal_test import PHI, scored
 from tasks.data import data_hash
 from tasks.example import Example
@@ -55,7 +55,8 @@ def run(name: str, part: Part, checkpoint: Checkpoint, root: Path, work: Path, p
     header = header.model_copy(update={"points": tuple(chosen)})
     with Growing(path, header) as growing:
         progress.stage(name, len(test) - len(growing.done))
-        fill(growing, backend_for(checkpoint, part.task, test), chosen, test, part.latencies, part.metrics, progress.advance)
+        backend = backend_for(checkpoint, part.task, test, item_by_item=True)
+        fill(growing, backend, chosen, test, part.latencies, part.metrics, progress.advance)
     return path
 
 

@@ -4,7 +4,7 @@ Knows how to ask for the latency at a threshold; runs no engine and writes no fi
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -16,7 +16,7 @@ from evaluation.latency import LATENCY, Delays, mean
 from evaluation.record import Record
 
 Metric = Literal["rco", "ail", "laal"]
-FIRST, MOST = 8, 12  # thresholds run at first, and at most
+FIRST, MOST = 8, 16  # thresholds run at first, and at most
 CLOSE = {"rco": 0.005, "ail": 0.1, "laal": 0.1}  # no further threshold is run for a target that is met as closely
 TARGET = re.compile(r"(?:(\w+):)?(rco|ail|laal)=(-?\d+(?:\.\d+)?)")
 NAMES = {1: ("medium",), 2: ("low", "high"), 3: ("low", "medium", "high")}
@@ -78,30 +78,25 @@ def latency(records: Sequence[Record], metric: Metric) -> float:
     return found
 
 
-Measure = Callable[[float], list[Record]]
+Measure = Callable[[Sequence[float]], Mapping[float, list[Record]]]
 
 
 def calibrate(measure: Measure, first: Sequence[float], targets: Sequence[Target]) -> list[Found]:
-    """The threshold of each target. `measure` runs the development items at a threshold; `first` are thresholds to begin with.
+    """The threshold of each target. `measure` runs the development items at several thresholds; `first` are thresholds to begin with.
 
     After those, each target's threshold by the fit so far is run too, until it is met closely or MOST were run.
     """
-    runs: dict[float, list[Record]] = {}
-    for threshold in first:
-        runs[threshold] = measure(threshold)
-    for _ in range(MOST):
+    runs = dict(measure(first))
+    while len(runs) < MOST:
         open_targets = [target for target in targets if abs(_at(runs, target)[1] - target.value) > CLOSE[target.metric]]
         wanted = {invert(runs, target) for target in open_targets} - set(runs)
         if not wanted:
             break
-        for threshold in sorted(wanted)[: max(MOST - len(runs), 0)]:
-            runs[threshold] = measure(threshold)
-        if len(runs) >= MOST:
-            break
+        runs |= measure(sorted(wanted)[: MOST - len(runs)])
     return [Found(target, *_at(runs, target)) for target in targets]
 
 
-def invert(runs: dict[float, list[Record]], target: Target) -> float:
+def invert(runs: Mapping[float, list[Record]], target: Target) -> float:
     """The threshold at which the isotonic curve through the runs reaches the target; the nearest end where it does not."""
     thresholds = sorted(runs)
     values = [latency(runs[threshold], target.metric) for threshold in thresholds]
@@ -112,7 +107,7 @@ def invert(runs: dict[float, list[Record]], target: Target) -> float:
     return float(np.interp(target.value, levels, middles))
 
 
-def _at(runs: dict[float, list[Record]], target: Target) -> tuple[float, float]:
+def _at(runs: Mapping[float, list[Record]], target: Target) -> tuple[float, float]:
     """(threshold, latency) of the run nearest to the target."""
     measured = [(threshold, latency(records, target.metric)) for threshold, records in runs.items()]
     return min(measured, key=lambda run: abs(run[1] - target.value))

@@ -13,13 +13,13 @@ from backbones.backbone import Backbone
 from backbones.checkpoint import Tier, copy_settings, write_attention_heads, write_tiers
 from backbones.loading import Checkpoint
 from errors import InvalidValueError
-from evaluation.backends import OnEngine
 from evaluation.calibration import FIRST, Found, Target, calibrate
 from evaluation.evaluate import first_thresholds
 from evaluation.policies import Policy
 from evaluation.probing import Limits
 from evaluation.progress import Progress
 from evaluation.record import Record
+from evaluation.sharing import backend_for
 from evaluation.signal_test import select_pairs
 from tasks.data import data_hash
 from tasks.example import Example
@@ -58,15 +58,17 @@ def tiers(
     checkpoint: Checkpoint, task: str, head: str, examples: Sequence[Example], targets: Sequence[Target], folder: Path, progress: Progress
 ) -> list[Found]:
     """The thresholds of the targets, written to the folder's tiers.json. Raises InvalidValueError for data without scores."""
-    backend = OnEngine(checkpoint, task)
+    backend = backend_for(checkpoint, task, examples)
 
-    def measure(threshold: float) -> list[Record]:
-        progress.stage(f"{head} at {threshold:.4g}", len(examples))
-        records = []
-        for record in backend.run([(Policy(head, threshold), example) for example in examples]):
-            records.append(record)
+    def measure(thresholds: Sequence[float]) -> dict[float, list[Record]]:
+        jobs = [(Policy(head, threshold), example) for example in examples for threshold in thresholds]
+        progress.stage(f"{head} at {', '.join(f'{threshold:.4g}' for threshold in thresholds)}", len(jobs))
+        runs: dict[float, list[Record]] = {threshold: [] for threshold in thresholds}
+        for record in backend.run(jobs):
+            assert record.threshold is not None  # a policy with one was asked for
+            runs[record.threshold].append(record.model_copy(update={"decisions": ()}))
             progress.advance()
-        return records
+        return runs
 
     found = calibrate(measure, first_thresholds(head, examples, backend, FIRST, progress), targets)
     entries = {

@@ -1,5 +1,7 @@
 """Thresholds for latencies: on a known curve the right one is found, in few runs; targets are read as they are written."""
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -45,9 +47,9 @@ def test_latency_is_the_papers_for_rco_and_ail_and_simulevals_for_laal() -> None
 def test_a_smooth_curve_is_met_closely_in_few_runs(power: float, low: float, targets: list[float]) -> None:
     runs: list[float] = []
 
-    def measure(threshold: float) -> list[Record]:
-        runs.append(threshold)
-        return [record(low + (1 - low) * threshold**power)]
+    def measure(thresholds: Sequence[float]) -> dict[float, list[Record]]:
+        runs.extend(thresholds)
+        return {threshold: [record(low + (1 - low) * threshold**power)] for threshold in thresholds}
 
     first = [i / (FIRST - 1) for i in range(FIRST)]
     found = calibrate(measure, first, [Target(str(i), "rco", value) for i, value in enumerate(targets)])
@@ -58,7 +60,8 @@ def test_a_smooth_curve_is_met_closely_in_few_runs(power: float, low: float, tar
 
 
 def test_a_step_is_met_as_nearly_as_it_can_be_and_the_truth_is_told() -> None:
-    found = calibrate(lambda t: [record(0.4 if t < 0.5 else 0.9)], [0.1, 0.3, 0.7], [Target("low", "rco", 0.6), Target("high", "rco", 1.0)])
+    targets = [Target("low", "rco", 0.6), Target("high", "rco", 1.0)]
+    found = calibrate(lambda thresholds: {t: [record(0.4 if t < 0.5 else 0.9)] for t in thresholds}, [0.1, 0.3, 0.7], targets)
     assert [one.achieved for one in found] == pytest.approx([0.4, 0.9])
 
 

@@ -1,4 +1,4 @@
-"""How items are run under many policies: texts on shared probes, recordings on the engine. Knows no metric and no claim."""
+"""How items are run under many policies: texts on shared probes, what only an engine can do on the engine. Knows no metric and no claim."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,8 +24,10 @@ class _ItemByItem:
             yield from self.engine.run(list(of_item))
 
 
-def backend_for(checkpoint: Checkpoint, task: str, examples: Sequence[Example]) -> Backend:
-    """Of jobs that come item by item."""
-    if any(example.audio is not None for example in examples):
-        return _ItemByItem(OnEngine(checkpoint, task))
-    return OnSharedProbes(checkpoint, task)
+def backend_for(checkpoint: Checkpoint, task: str, examples: Sequence[Example], *, item_by_item: bool = False) -> Backend:
+    """`item_by_item`: of jobs that come so, and whose records are to come so; in any order the engine has more to do at a time."""
+    heard = any(example.audio is not None for example in examples)
+    if not heard and checkpoint.config.tasks[task].max_reads is None:
+        return OnSharedProbes(checkpoint, task)
+    engine = OnEngine(checkpoint, task)
+    return _ItemByItem(engine) if item_by_item else engine
