@@ -25,6 +25,8 @@ class Loss(BaseModel):
 
     weight: lambda; top_k: tokens of the teacher that the KL looks at one by one; views: K, stream views per example
     ctc: weight of CTC on what is heard (losses/ctc.py), for a new encoder. Alone, it trains the encoder, and the backbone is not run
+    blank: token that is heard between tokens; default: the end token. Another where rows that were never trained lie beside the end
+        token's, as in SmolLM2: from such twins it cannot be told (docs/log.md)
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -35,6 +37,7 @@ class Loss(BaseModel):
     top_k: int = Field(default=100, ge=1)
     views: int = Field(default=1, ge=1)
     ctc: float = Field(default=0.0, ge=0)
+    blank: int | None = Field(default=None, ge=0)
 
     @property
     def batch_view(self) -> bool:
@@ -117,7 +120,7 @@ def judge(loss: Loss, model: nn.Module, batch: Batch) -> Losses:
     logits, heard = made if isinstance(made, tuple) else (made, None)
     aligned = None
     if loss.ctc and heard is not None:
-        aligned = ctc(_precise(heard), batch.units, batch.labels, batch.written)
+        aligned = ctc(_precise(heard), batch.units, batch.labels, batch.written, loss.blank)
     return losses(loss, logits, batch.labels, aligned)
 
 

@@ -5,6 +5,7 @@ from math import log
 import pytest
 import torch
 
+from errors import InvalidValueError
 from training.losses.batch_nll import batch_nll
 from training.losses.ctc import ctc
 from training.losses.mslm import mslm
@@ -93,6 +94,14 @@ def test_ctc_goes_over_the_used_tokens_alone_and_is_that_of_all() -> None:
         assert scores.grad is not None
         parts.append((found.detach(), scores.grad))
     torch.testing.assert_close(parts[0], parts[1], rtol=1e-9, atol=1e-12)
+
+
+def test_another_blank_than_the_end_token() -> None:
+    first = logits([0.6, 0.1, 0.3], [0.2, 0.5, 0.3])
+    one = ctc(first, [2], torch.tensor([0, 2]), [2], blank=1)
+    assert float(one) == pytest.approx(-log(0.6 * 0.2 + 0.6 * 0.5 + 0.1 * 0.2))
+    with pytest.raises(InvalidValueError, match="expected targets without the blank, token 1"):
+        ctc(first, [2], torch.tensor([1, 2]), [2], blank=1)
 
 
 def test_ctc_of_more_tokens_than_are_heard_is_nothing() -> None:

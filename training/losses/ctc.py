@@ -10,16 +10,22 @@ import torch
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
+from errors import InvalidValueError
 
-def ctc(scores: torch.Tensor, heard: Sequence[int], labels: torch.Tensor, written: Sequence[int]) -> torch.Tensor:
+
+def ctc(scores: torch.Tensor, heard: Sequence[int], labels: torch.Tensor, written: Sequence[int], blank: int | None = None) -> torch.Tensor:
     """Sum over examples of -log P(tokens | what is heard), in nats; the last label of each, the end token, is not among the tokens.
 
-    scores: [T, V]; heard: T of each example; labels: [R]; written: R of each example. The blank is the end token: so there is nothing that
-    a later stage would not find. An example that has more tokens than it is heard adds nothing, and so does a text, which is not heard.
+    scores: [T, V]; heard: T of each example; labels: [R]; written: R of each example. The blank is the end token, if none is given: so
+    there is nothing that a later stage would not find. An example that has more tokens than it is heard adds nothing, and so does a text,
+    which is not heard. Raises InvalidValueError for a blank that is among the tokens.
     """
-    used, places = torch.unique(labels, return_inverse=True)  # [U], [R]
+    silence = labels[-1:] if blank is None else labels.new_tensor([blank])
+    if blank is not None and (labels == blank).any():
+        raise InvalidValueError(f"expected targets without the blank, token {blank}; got one with it", param="loss.blank")
+    used, places = torch.unique(torch.cat([labels, silence]), return_inverse=True)  # [U], [R + 1]
     log_p = pad_sequence([part.log_softmax(-1) for part in torch.split(_folded(scores, used), list(heard))])  # [T of the longest, B, U + 1]
-    tokens = torch.cat([part[:-1] for part in torch.split(places, list(written))])
+    tokens = torch.cat([part[:-1] for part in torch.split(places[:-1], list(written))])
     lengths = torch.tensor(heard), torch.tensor([count - 1 for count in written])
     return functional.ctc_loss(log_p, tokens, *lengths, blank=int(places[-1]), reduction="sum", zero_infinity=True)
 
