@@ -1,7 +1,8 @@
 """Needle QA's words for training, but for its phrasings of relations. Data only."""
 
 from tasks.needle_words.base import Words, split_names, split_values
-from tasks.needle_words.train_relations import RELATIONS
+from tasks.needle_words.train_people import OF_PEOPLE
+from tasks.needle_words.train_things import OF_THINGS
 
 # Many and unlike each other: of a few dozen parts a model learns the parts, and writes them for names that it does not know (docs/log.md).
 NAMES = split_names(
@@ -68,7 +69,7 @@ VALUES = split_values(
 )
 TRAIN = Words(
     names=NAMES | VALUES,
-    relations=RELATIONS,
+    relations={**OF_PEOPLE, **OF_THINGS},
     mentions={
         "person": (
             "Nobody has seen {s} since the fair",
