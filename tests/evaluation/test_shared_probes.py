@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backbones.loading import Checkpoint
 from errors import InvalidValueError
 from evaluation.backends import OnEngine
 from evaluation.policies import ALL_BASELINES, Policy, baselines
@@ -73,12 +74,17 @@ def test_a_second_policy_costs_only_what_it_does_otherwise() -> None:
     assert once < rows([Policy("full", 0.0), Policy("wait_k", 1.0)]) < once + rows([Policy("wait_k", 1.0)])
 
 
-def test_a_task_that_caps_its_reads_is_refused() -> None:
+def capped() -> Checkpoint:
+    """With a task that caps its reads."""
     checkpoint = tiny.checkpoint()
-    capped = checkpoint.config.tasks["echo"].model_copy(update={"max_reads": 2})
-    config = checkpoint.config.model_copy(update={"tasks": {"echo": capped}})
+    task = checkpoint.config.tasks["echo"].model_copy(update={"max_reads": 2})
+    config = checkpoint.config.model_copy(update={"tasks": {**checkpoint.config.tasks, "echo": task}})
+    return type(checkpoint)(**{**vars(checkpoint), "config": config})
+
+
+def test_a_task_that_caps_its_reads_is_refused() -> None:
     with pytest.raises(InvalidValueError, match="max_reads"):
-        next(OnSharedProbes(type(checkpoint)(**{**vars(checkpoint), "config": config}), "echo").run(JOBS[:1]))
+        next(OnSharedProbes(capped(), "echo").run(JOBS[:1]))
 
 
 def test_baselines_are_all_run() -> None:

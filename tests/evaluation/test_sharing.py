@@ -2,23 +2,15 @@
 
 from itertools import groupby
 
-from backbones.loading import Checkpoint
 from evaluation.backends import OnEngine
 from evaluation.policies import Policy
 from evaluation.shared_probes import OnSharedProbes
 from evaluation.sharing import backend_for
 from tests import tiny
 from tests.evaluation.test_drive import EXAMPLES
-from tests.evaluation.test_shared_probes import by_key
+from tests.evaluation.test_shared_probes import by_key, capped
 
 JOBS = [(Policy("entropy", threshold), example) for example in EXAMPLES for threshold in (0.2, 0.5, 0.8)]
-
-
-def capped() -> Checkpoint:
-    checkpoint = tiny.checkpoint()
-    task = checkpoint.config.tasks["echo"].model_copy(update={"max_reads": 2})
-    config = checkpoint.config.model_copy(update={"tasks": {**checkpoint.config.tasks, "echo": task}})
-    return type(checkpoint)(**{**vars(checkpoint), "config": config})
 
 
 def test_texts_share_their_probes() -> None:
