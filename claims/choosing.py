@@ -3,14 +3,13 @@
 Knows no file and no verdict.
 """
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from backbones.loading import Checkpoint
 from claims.parts import Aim, Part
 from claims.results import Point
 from evaluation.calibration import Target, invert, latency
-from evaluation.evaluate import first_thresholds
+from evaluation.evaluate import first_thresholds, runs_of
 from evaluation.policies import Policy, baselines
 from evaluation.progress import Progress
 from evaluation.record import Record
@@ -30,21 +29,16 @@ def _aimed(part: Part, checkpoint: Checkpoint, dev: Sequence[Example], progress:
     grids = {head: [round(value, 6) for value in first_thresholds(head, dev, backend, part.grid, progress)] for head in part.heads}
     policies = [Policy(head, threshold) for head, grid in grids.items() for threshold in grid]
     policies += list({aim.of.label: aim.of for aim in part.aims if aim.of}.values())
-    runs: dict[str, list[Record]] = defaultdict(list)
-    jobs = [(policy, example) for example in dev for policy in policies if policy.suits(example)]
-    progress.stage("development items under every threshold", len(jobs))
-    for record in backend.run(jobs):
-        runs[record.policy].append(record.model_copy(update={"decisions": ()}))
-        progress.advance()
+    runs = runs_of("development items under every threshold", policies, dev, backend, progress)
     return [
-        _point(head, aim, {threshold: runs[Policy(head, threshold).label] for threshold in grid}, runs)
+        _point(head, aim, {threshold: runs[head, threshold] for threshold in grid}, runs)
         for head, grid in grids.items()
         for aim in part.aims
     ]
 
 
-def _point(head: str, aim: Aim, curve: dict[float, list[Record]], runs: dict[str, list[Record]]) -> Point:
-    target = aim.plus + (latency(runs[aim.of.label], aim.metric) if aim.of else 0.0)
+def _point(head: str, aim: Aim, curve: dict[float, list[Record]], runs: Mapping[tuple[str, float | None], list[Record]]) -> Point:
+    target = aim.plus + (latency(runs[aim.of.name, aim.of.threshold], aim.metric) if aim.of else 0.0)
     threshold = round(invert(curve, Target(aim.purpose, aim.metric, target)), 6)
     return Point(curve=head, threshold=threshold, purpose=aim.purpose, metric=aim.metric, target=round(target, 4))
 

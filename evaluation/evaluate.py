@@ -96,6 +96,19 @@ def first_thresholds(head: str, examples: Sequence[Example], backend: Backend, c
     return quantiles(scores, count)
 
 
+def runs_of(
+    stage: str, policies: Sequence[Policy], examples: Sequence[Example], backend: Backend, progress: Progress
+) -> dict[tuple[str, float | None], list[Record]]:
+    """By name and threshold of a policy its records, without their decisions. Jobs come item by item, so that policies share an item."""
+    jobs = [(policy, example) for example in examples for policy in policies if policy.suits(example)]
+    progress.stage(stage, len(jobs))
+    runs: dict[tuple[str, float | None], list[Record]] = {(policy.name, policy.threshold): [] for policy in policies}
+    for record in backend.run(jobs):
+        runs[record.curve, record.threshold].append(record.model_copy(update={"decisions": ()}))
+        progress.advance()
+    return runs
+
+
 def _fill(stage: str, policies: Sequence[Policy], examples: Sequence[Example], backend: Backend, store: Store, progress: Progress) -> None:
     by_label = {policy.label: policy for policy in policies}
     jobs = [(policy, example) for policy in by_label.values() for example in examples if policy.suits(example)]

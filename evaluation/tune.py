@@ -14,7 +14,7 @@ from backbones.checkpoint import Tier, copy_settings, write_attention_heads, wri
 from backbones.loading import Checkpoint
 from errors import InvalidValueError
 from evaluation.calibration import FIRST, Found, Target, calibrate
-from evaluation.evaluate import first_thresholds
+from evaluation.evaluate import first_thresholds, runs_of
 from evaluation.policies import Policy
 from evaluation.probing import Limits
 from evaluation.progress import Progress
@@ -61,14 +61,9 @@ def tiers(
     backend = backend_for(checkpoint, task, examples)
 
     def measure(thresholds: Sequence[float]) -> dict[float, list[Record]]:
-        jobs = [(Policy(head, threshold), example) for example in examples for threshold in thresholds]
-        progress.stage(f"{head} at {', '.join(f'{threshold:.4g}' for threshold in thresholds)}", len(jobs))
-        runs: dict[float, list[Record]] = {threshold: [] for threshold in thresholds}
-        for record in backend.run(jobs):
-            assert record.threshold is not None  # a policy with one was asked for
-            runs[record.threshold].append(record.model_copy(update={"decisions": ()}))
-            progress.advance()
-        return runs
+        stage = f"{head} at {', '.join(f'{threshold:.4g}' for threshold in thresholds)}"
+        runs = runs_of(stage, [Policy(head, threshold) for threshold in thresholds], examples, backend, progress)
+        return {threshold: runs[head, threshold] for threshold in thresholds}
 
     found = calibrate(measure, first_thresholds(head, examples, backend, FIRST, progress), targets)
     entries = {
