@@ -20,7 +20,7 @@ from claims.variants import RECIPES, VARIANTS, Recipe, configuration
 from errors import UnknownNameError
 from evaluation.evaluate import model_hash
 from evaluation.progress import Progress, shown
-from evaluation.shared_probes import OnSharedProbes
+from evaluation.sharing import backend_for
 from tasks.data import data_hash
 from tasks.example import Example
 from training.run import train
@@ -63,7 +63,7 @@ def evaluate(name: str, task: str, model: Path, test: list[Example], work: Path,
     path = work / f"{name}.jsonl"
     with Growing(path, header) as growing:
         progress.stage(name, len(test) - len(growing.done))
-        fill(growing, OnSharedProbes(checkpoint, task), POINTS, test, part.latencies, part.metrics, progress.advance)
+        fill(growing, backend_for(checkpoint, task, test, item_by_item=True), POINTS, test, part.latencies, part.metrics, progress.advance)
     return path
 
 

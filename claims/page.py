@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import typer
+
 from claims import h0, h1, h2, h3, h4, prose, speech
 from claims.claim import Claim, Grid
 from claims.results import Result, read_all
@@ -56,6 +58,11 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cell.replace('|', '·') for cell in line)} |" for line in lines)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Write docs/claims.md, from what is committed in claims/results."""
     PAGE.write_text(render(read_all()), encoding="utf-8")
     print(PAGE)
+
+
+if __name__ == "__main__":
+    typer.run(main)
