@@ -14,12 +14,14 @@ class Projector(BaseModel):
     """From the encoder's width to the backbone's, `out`: one linear layer, or with `hidden` an MLP (linear, GELU, linear).
 
     scale: root mean square that each token is brought to, such as that of the backbone's embeddings; None: as it comes
+    posteriors: the backbone gets mixtures of its own embeddings in place of tokens (backbones/audio_posteriors.py)
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     out: int = Field(ge=1)
     hidden: int | None = Field(default=None, ge=1)
     scale: float | None = Field(default=None, gt=0)
+    posteriors: bool = False
 
 
 class EncoderConfig(BaseModel):

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from backbones.audio_config import EncoderConfig, Projector
 from backbones.audio_mel import MelFrames
+from backbones.audio_posteriors import Vocabulary
 from backbones.audio_state import EncoderState, Segment, Taken
 from errors import BadStateError
 
@@ -62,6 +63,7 @@ class AudioEncoder(nn.Module):
     """Audio token p covers 40 ms from 40p on and waits for 12.5 ms more: for mel frame 4p + 4, so for sample 640p + 839 at 16 kHz.
 
     Pairs of positions are averaged before the last norm, as in Qwen2-Audio; at the end of a stream an odd one stands alone.
+    vocabulary: the backbone's, where tokens are to be mixtures of its embeddings
     """
 
     def __init__(self, config: EncoderConfig) -> None:
@@ -74,6 +76,7 @@ class AudioEncoder(nn.Module):
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.layers))
         self.layer_norm = nn.LayerNorm(config.width)
         self.projector = _projector(config.width, config.projector)
+        self.vocabulary: Vocabulary | None = None
 
     @property
     def dtype(self) -> torch.dtype:
@@ -135,6 +138,8 @@ class AudioEncoder(nn.Module):
         parts = torch.split(hidden, [len(one.seen) for one in taken])
         pooled = [piece.state.pool(part, one.seen) for piece, one, part in zip(pieces, taken, parts, strict=True)]
         tokens = self.projector(self.layer_norm(torch.cat([part for part, _ in pooled])))
+        if self.vocabulary is not None:
+            tokens = self.vocabulary.mixed(self.vocabulary.scores(tokens))
         return [
             AudioTokens(part, seen) for part, (_, seen) in zip(torch.split(tokens, [len(seen) for _, seen in pooled]), pooled, strict=True)
         ]

@@ -17,6 +17,7 @@ from transformers.utils import logging as transformers_logging
 
 from backbones import adapters, attention, audio_config
 from backbones.audio_encoder import AudioEncoder
+from backbones.audio_posteriors import Vocabulary
 from backbones.audio_weights import load_encoder
 from backbones.backbone import Backbone
 from backbones.checkpoint import CONFIG_FILE, CheckpointConfig, Tiers, read_config, read_tiers
@@ -81,6 +82,7 @@ def load(
     model, tokenizer = _read(weights, _dtype(dtype, device))
     model = model.to(device)
     adapters.apply(model, changes, merge=merge_adapter, where=f"the adapter {found.adapter}")
+    head = model.get_output_embeddings().weight
     pack_linears(model)
     backbone = Backbone(model, offset=config.offset, pairs=config.attention_heads)
     frame = split(tokenizer, config.system, config.template)
@@ -99,7 +101,7 @@ def load(
         tiers=found.tiers,
         weights=weights,
         adapter=str(found.adapter or ""),
-        encoder=_encoder(found, backbone),
+        encoder=_encoder(found, backbone, head),
     )
 
 
@@ -145,8 +147,11 @@ def _encoder_of(config: CheckpointConfig, folder: Path) -> str | None:
     return str(folder) if (folder / audio_config.CONFIG_FILE).is_file() else None
 
 
-def _encoder(found: Found, backbone: Backbone) -> AudioEncoder | None:
-    """In the backbone's dtype. Raises CheckpointError for one that does not go with it, and for settings that say otherwise."""
+def _encoder(found: Found, backbone: Backbone, head: torch.Tensor) -> AudioEncoder | None:
+    """In the backbone's dtype. `head`: its `lm_head`.
+
+    Raises CheckpointError for one that does not go with it, and for settings that say otherwise.
+    """
     if found.audio is None:
         if found.config.unit == "ms":
             where = f"{audio_config.CONFIG_FILE} in its folder, or audio in its {CONFIG_FILE}"
@@ -162,6 +167,8 @@ def _encoder(found: Found, backbone: Backbone) -> AudioEncoder | None:
             f"expected audio tokens of the backbone's width {width}, got {encoder.config.out} from {found.audio}", param="audio"
         )
     pack_linears(encoder)
+    if encoder.config.projector is not None and encoder.config.projector.posteriors:
+        encoder.vocabulary = Vocabulary(head.detach(), backbone.model.get_input_embeddings().weight.detach())
     return encoder
 
 

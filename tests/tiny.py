@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Co
 from backbones import attention
 from backbones.audio_config import EncoderConfig, Projector
 from backbones.audio_pcm import AudioFormat
+from backbones.audio_posteriors import Vocabulary
 from backbones.backbone import Backbone
 from backbones.checkpoint import CheckpointConfig, Tier
 from backbones.loading import Checkpoint
@@ -123,22 +124,28 @@ AUDIO = AudioFormat("pcm16", 16_000)
 
 
 @cache
-def hearing(family: str = "qwen2") -> Checkpoint:
+def hearing(family: str = "qwen2", *, posteriors: bool = False) -> Checkpoint:
     """`checkpoint`, with a tiny random encoder in front of it. Its window is 2 s, so that restarts come."""
     plain = checkpoint(family)
+    own, encoder = model(family, vocab_size=plain.backbone.vocab_size, positions=2048), random_encoder(ENCODER)
+    if posteriors:
+        assert ENCODER.projector is not None
+        projector = ENCODER.projector.model_copy(update={"posteriors": True})
+        encoder.config = ENCODER.model_copy(update={"projector": projector})
+        encoder.vocabulary = Vocabulary(own.get_output_embeddings().weight.detach(), own.get_input_embeddings().weight.detach())
     return replace(
         plain,
         name="hearing",
-        backbone=Backbone(model(family, vocab_size=plain.backbone.vocab_size, positions=2048)),
+        backbone=Backbone(own),
         config=CheckpointConfig(name="hearing", unit="ms", tasks=HEARING),
         tiers={},
-        encoder=random_encoder(ENCODER),
+        encoder=encoder,
     )
 
 
-def hearing_engine(slots: int = 8, length: int = 256, *, tick_tokens: int = 64, family: str = "qwen2") -> Engine:
+def hearing_engine(slots: int = 8, length: int = 256, *, tick_tokens: int = 64, family: str = "qwen2", posteriors: bool = False) -> Engine:
     """An engine over `hearing` with exactly so many slots."""
-    whole = hearing(family)
+    whole = hearing(family, posteriors=posteriors)
     assert whole.encoder is not None
     row = whole.backbone.shape.bytes_per_row()
     memory = slots * (length * row + whole.encoder.state_bytes) + row

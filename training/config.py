@@ -79,6 +79,8 @@ class Audio(_Part):
 
     encoder:     a folder or hub name (backbones/audio_weights.py); absent: the base's own
     projector:   hidden width of a new projector to the backbone's width; absent: one linear layer
+    posteriors:  whether the backbone gets mixtures of its own embeddings, weighted by CTC's probabilities
+                 (backbones/audio_posteriors.py); absent: as the base
     train:       `projector` alone, or `all` of the encoder
     lr:          of the encoder without its projector, relative to the optimizer's; Muon takes none of it
     decision_ms: goes into proactivellm.json; read budgets are drawn on the same grid. Absent: the base's
@@ -87,6 +89,7 @@ class Audio(_Part):
 
     encoder: str | None = None
     projector: int | None = Field(default=None, ge=1)
+    posteriors: bool | None = None
     train: Literal["projector", "all"] = "all"
     lr: float = Field(default=1.0, gt=0)
     decision_ms: int | None = Field(default=None, ge=40, multiple_of=40)

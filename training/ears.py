@@ -27,6 +27,10 @@ def prepare(settings: Audio, own: str | None, embeddings: torch.Tensor) -> Audio
     if encoder.config.projector is None or encoder.config.out != width:
         scale = round(float(embeddings.detach().float().square().mean().sqrt()), 4)
         encoder = _projected(encoder, Projector(out=width, hidden=settings.projector, scale=scale))
+    if settings.posteriors is not None:
+        assert encoder.config.projector is not None
+        projector = encoder.config.projector.model_copy(update={"posteriors": settings.posteriors})
+        encoder.config = encoder.config.model_copy(update={"projector": projector})
     encoder.requires_grad_(settings.train == "all")
     encoder.embed_positions.requires_grad_(False)
     encoder.projector.requires_grad_(True)

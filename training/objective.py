@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
-from torch.nn import functional
 
 from backbones.audio_encoder import AudioEncoder
 from backbones.audio_mel import MelFrames
+from backbones.audio_posteriors import Vocabulary
 from training.losses.batch_nll import batch_nll
 from training.losses.ctc import ctc
 from training.losses.mslm import mslm
@@ -83,8 +83,7 @@ class PackedModel(nn.Module):
 
     def forward(self, batch: Batch) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
         """[C, R, V] logits: `lm_head` runs on predicted rows only. If what is heard is scored, also [T, V]."""
-        heard = self._heard(batch)
-        aligned = self._aligned(heard) if heard is not None and self._ctc else None
+        heard, aligned = self._heard(batch)
         if aligned is not None and not len(batch.rows):
             return aligned.new_zeros(0, 0, 0), aligned
         hidden = self.model.base_model(
@@ -94,12 +93,22 @@ class PackedModel(nn.Module):
         logits = rows.view(*batch.rows.shape, -1)
         return logits if aligned is None else (logits, aligned)
 
-    def _heard(self, batch: Batch) -> torch.Tensor | None:
-        """[T, D] audio tokens, one example after the other; None where all sources are text."""
+    def _heard(self, batch: Batch) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """What the backbone gets for recordings, [T, D], one example after the other, and CTC's scores, [T, V]; None where there are none.
+
+        What is heard is drawn to the rows of `lm_head`, embeddings where they are shared; for CTC these do not give way.
+        """
         if not batch.mels:
-            return None
+            return None, None
         assert self.encoder is not None
-        return torch.cat([one.embeddings for one in self.encoder.whole([MelFrames(mel, range(len(mel))) for mel in batch.mels])])
+        heard = torch.cat([one.embeddings for one in self.encoder.whole([MelFrames(mel, range(len(mel))) for mel in batch.mels])])
+        projector = self.encoder.config.projector
+        mixes = projector is not None and projector.posteriors
+        if not mixes and not self._ctc:
+            return heard, None
+        vocabulary = Vocabulary(self.model.lm_head.weight.detach(), self.model.get_input_embeddings().weight)
+        scores = vocabulary.scores(heard)
+        return vocabulary.mixed(scores) if mixes else heard, scores if self._ctc else None
 
     def _inputs(self, batch: Batch, heard: torch.Tensor | None) -> dict[str, torch.Tensor]:
         """Ids, or embeddings [B, N, D] where some of the sources are heard."""
@@ -107,11 +116,6 @@ class PackedModel(nn.Module):
             return {"input_ids": batch.tokens}
         embedded = self.model.get_input_embeddings()(batch.tokens)
         return {"inputs_embeds": embedded.flatten(0, 1).index_copy(0, batch.heard, heard.to(embedded.dtype)).view_as(embedded)}
-
-    def _aligned(self, heard: torch.Tensor) -> torch.Tensor:
-        """[T, D] -> [T, V]. What is heard is drawn to the rows of `lm_head`, embeddings where they are shared; these do not give way."""
-        scores: torch.Tensor = functional.rms_norm(heard, heard.shape[-1:]) @ self.model.lm_head.weight.detach().T
-        return scores
 
 
 def judge(loss: Loss, model: nn.Module, batch: Batch) -> Losses:

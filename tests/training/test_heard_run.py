@@ -177,7 +177,7 @@ def test_a_later_stage_goes_on_with_the_bases_own_encoder(tmp_path: Path, tones:
 
 
 def test_adapters_on_a_model_of_text_learn_to_answer_what_they_hear(tmp_path: Path, tones: Path) -> None:
-    """A question in the prompt; CTC alone on what is said, then the losses; the base's weights stay."""
+    """A question in the prompt; CTC alone on what is said, then the losses on mixtures of embeddings; the base's weights stay."""
     words = ("the dog sat down", "a bird sang", "what did I hear")
     texts = tmp_path / "texts.jsonl"
     lines = [json.dumps({"id": str(i), "source": text, "target": text}) for i, text in enumerate(words)]
@@ -202,8 +202,7 @@ def test_adapters_on_a_model_of_text_learn_to_answer_what_they_hear(tmp_path: Pa
         data=[{"data": str(asked), "task": "spoken_answer"}],
         run={"steps": 40},
         optimizer={"lr": 3e-2},
-        audio=None,
-        **shared,
+        **{**shared, "audio": {"encoder": None, "posteriors": True}},
     )
     folder = train(answering, QUIET)
     found = losses(tmp_path / "answering")
@@ -212,6 +211,13 @@ def test_adapters_on_a_model_of_text_learn_to_answer_what_they_hear(tmp_path: Pa
     checkpoint = loading.load(str(folder), dtype="float32")
     assert (Path(checkpoint.weights).resolve(), checkpoint.adapter) == (base.resolve(), str(folder))
     assert checkpoint.encoder is not None
+    assert checkpoint.encoder.vocabulary is not None
+    embedded = checkpoint.backbone.model.get_input_embeddings().weight
+    assert torch.equal(checkpoint.encoder.vocabulary.embeddings, embedded)
+    assert torch.equal(checkpoint.encoder.vocabulary.head, embedded)  # shared by this base
+    heard_before = loading.load(str(hearing), dtype="float32").encoder
+    assert heard_before is not None
+    assert heard_before.vocabulary is None
     engine = Engine(checkpoint, EngineConfig(kv_memory=2**22, slot_length=96))
     transcribed(engine, tones.parent / rows[0]["audio"], "spoken_answer", {"question": "what did I hear"})
 
