@@ -20,7 +20,7 @@ from rich.progress import track
 from errors import InvalidValueError, UnknownNameError
 from recipes.command import command
 from recipes.recordings import RATE, Recording, Recordings, Samples, at_rate, put_together
-from recipes.voices import TEST_VOICE, Voice, readers
+from recipes.voices import TEST_VOICE, Espeak, Voice, readers
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 ARCHIVE = "recordings.tar"
@@ -70,18 +70,28 @@ def trimmed(samples: Samples) -> Samples:
     return samples[max(loud[0] - kept, 0) : loud[-1] + kept] if loud.size else samples
 
 
-def sequence(digits: Mapping[int, Mapping[int, Samples]], speaker: str, split: str, number: int, numbers: range) -> Recording:
-    """3 to 8 digits by one speaker, of the recordings in `numbers`; the same for the same arguments."""
+def sequence(
+    digits: Mapping[int, Mapping[int, Samples]], speaker: str, split: str, number: int, numbers: range, repeats: float = 0.0
+) -> Recording:
+    """3 to 8 digits by one speaker, of the recordings in `numbers`; the same for the same arguments.
+
+    repeats: share of the digits that are the one before, beside those that are so by chance
+    """
     rng = np.random.default_rng([*f"{speaker}:{split}".encode(), number])
     said = rng.integers(0, len(WORDS), size=rng.integers(3, 9)).tolist()
+    for place in range(1, len(said) if repeats else 0):
+        said[place] = said[place - 1] if rng.random() < repeats else said[place]
     takes = [sorted(take for take in digits[digit] if take in numbers) for digit in said]
     pieces = [digits[digit][int(rng.choice(take))] for digit, take in zip(said, takes, strict=True)]
     samples, ends = put_together(pieces, rng.uniform(*PAUSES, size=len(pieces) + 1).tolist())
     return Recording(f"digits:{speaker}:{split}:{number}", speaker, " ".join(WORDS[digit] for digit in said), samples, ends)
 
 
-def make(digits: Digits, out: Path, test_speaker: str, *, count: int, test_count: int, voices: Digits | None = None) -> None:
-    """Writes what is missing; `voices` read, for training. Raises UnknownNameError for a speaker who is not there."""
+def make(
+    digits: Digits, out: Path, test_speaker: str, *, count: int, test_count: int, voices: Digits | None = None, repeats: float = 0.0
+) -> None:
+    """Writes what is missing; `voices` read, and digits are repeated, for training alone. Raises UnknownNameError for a speaker who is not
+    there."""
     if test_speaker not in digits:
         raise UnknownNameError("speaker", test_speaker, digits, param="test_speaker")
     others, digits = sorted(digits.keys() - {test_speaker}), {**digits, **(voices or {})}
@@ -91,22 +101,24 @@ def make(digits: Digits, out: Path, test_speaker: str, *, count: int, test_count
         for number in track(range(wanted), description=split):
             for speaker in speakers:
                 if f"digits:{speaker}:{split}:{number}" not in written.ids:
-                    written.add(sequence(digits[speaker], speaker, split, number, numbers))
+                    written.add(sequence(digits[speaker], speaker, split, number, numbers, repeats if split == "train" else 0.0))
 
 
-def main(
+def main(  # noqa: PLR0913, PLR0917 (one a flag)
     data: Annotated[Path, typer.Option(help=f"Folder with {ARCHIVE}.")],
     out: Annotated[Path, typer.Option(help="Folder for train.jsonl, dev.jsonl and test.jsonl; one that was begun is gone on with.")],
     test_speaker: Annotated[str, typer.Option(help="Who is kept for testing.")] = "theo",
     count: Annotated[int, typer.Option(help="Sequences of each speaker that is trained on.", min=1)] = 1500,
     test_count: Annotated[int, typer.Option(help="Sequences for testing; as many in all for development.", min=1)] = 300,
-    takes: Annotated[int, typer.Option(help="How often flite's voices, and Piper's, read each digit for training.", min=0)] = 0,
+    repeats: Annotated[float, typer.Option(help="Share of the digits for training that are the one before.", min=0, max=0.9)] = 0.0,
+    takes: Annotated[int, typer.Option(help="How often flite's voices, and the others, read each digit for training.", min=0)] = 0,
+    espeak: Annotated[list[str] | None, typer.Option(help="A voice of espeak-ng, such as en-us+f3.", show_default=False)] = None,
     piper: Annotated[Path | None, typer.Option(help="A Piper voice, .onnx.", show_default=False)] = None,
     piper_program: Annotated[str, typer.Option(help="The program that reads with it.")] = "piper",
 ) -> None:
     """Make sequences of 3 to 8 spoken digits with pauses."""
-    voices = readers(piper, piper_program, TEST_VOICE)["train"] if takes else []
-    make(read(data), out, test_speaker, count=count, test_count=test_count, voices=aloud(voices, takes))
+    voices = [*readers(piper, piper_program, TEST_VOICE)["train"], *map(Espeak, espeak or ())] if takes else []
+    make(read(data), out, test_speaker, count=count, test_count=test_count, voices=aloud(voices, takes), repeats=repeats)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Voices that read text: programs of other projects, started as such. Knows their command lines and no text.
 
-flite is Debian's package of that name. piper is a command of the package piper-tts (GPL-3: a tool, not a dependency), for a voice in ONNX.
+flite and espeak-ng are Debian's packages of those names. piper is a command of the package piper-tts (GPL-3: a tool, not a dependency), for
+a voice in ONNX.
 """
 
 import shutil
@@ -33,23 +34,46 @@ class Voice(Protocol):
         ...
 
 
-class Flite:
-    """One of flite's voices."""
+class _LineByLine:
+    """A program that reads one line a process, of some 50 ms."""
+
+    program: str
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._program = _found("flite", "flite")
+        self._program = _found(self.program, self.program)
 
     def read(self, lines: Sequence[str]) -> list[Samples]:
-        """One process a line, of some 50 ms."""
+        """As Voice.read."""
         with tempfile.TemporaryDirectory() as made:
             text, sound = Path(made) / "line.txt", Path(made) / "line.wav"
             found = []
             for line in lines:
                 text.write_text(line + "\n", encoding="utf-8")
-                _run([self._program, "-voice", self.name, "-f", str(text), "-o", str(sound)])
+                _run([self._program, *self._arguments(text, sound)])
                 found.append(_read(sound))
             return found
+
+    def _arguments(self, text: Path, sound: Path) -> list[str]:
+        raise NotImplementedError
+
+
+class Flite(_LineByLine):
+    """One of flite's voices."""
+
+    program = "flite"
+
+    def _arguments(self, text: Path, sound: Path) -> list[str]:
+        return ["-voice", self.name, "-f", str(text), "-o", str(sound)]
+
+
+class Espeak(_LineByLine):
+    """One of espeak-ng's, such as en-us+f3: a language, and a speaker, both made of formants."""
+
+    program = "espeak-ng"
+
+    def _arguments(self, text: Path, sound: Path) -> list[str]:
+        return ["-v", self.name, "-f", str(text), "-w", str(sound)]
 
 
 class Piper:

@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from backbones.checkpoint import Template
 from errors import InvalidValueError, first_fault
 from tasks import Task
+from training.augmentation import Augmentation
 from training.budget import Budget
 from training.objective import Loss
-from training.sounds import Augmentation
 
 Share = Annotated[float, Field(ge=0, le=1)]
 # What may change between a run and its continuation: how often it speaks and saves, not what it learns.

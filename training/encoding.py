@@ -17,7 +17,8 @@ from backbones.template import split
 from errors import InvalidValueError
 from tasks import Task
 from tasks.example import Example
-from training.sounds import Heard, Mel, Sounds
+from training.augmentation import Mel
+from training.sounds import Heard, Sounds
 
 Ids = NDArray[np.int64]
 

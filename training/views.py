@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from training.augmentation import Mel
 from training.encoding import Ids, Item
-from training.sounds import Mel
 
 # What a row is part of: copies are numbered from 1 on. Rows of the header before the last see the prompt only, in every view, so all
 # copies share them.

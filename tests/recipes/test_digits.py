@@ -2,6 +2,7 @@
 
 import json
 import tarfile
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,15 @@ def test_voices_are_trained_on_and_nothing_else(known: digits.Digits, tmp_path: 
     assert {row["cluster"] for row in rows(tmp_path, "train")} == {"ann", "cy", "joe"}
     assert {row["cluster"] for row in rows(tmp_path, "dev")} == {"ann", "cy"}
     assert {row["cluster"] for row in rows(tmp_path, "test")} == {"bob"}
+
+
+def test_digits_are_repeated_for_training_as_often_as_was_asked_for(known: digits.Digits, tmp_path: Path) -> None:
+    digits.make(known, tmp_path / "often", "bob", count=60, test_count=20, repeats=0.5)
+    digits.make(known, tmp_path / "plain", "bob", count=1, test_count=20)
+    pairs = [pair for row in rows(tmp_path / "often", "train") for pair in pairwise(row["target"].split())]
+    assert sum(first == second for first, second in pairs) / len(pairs) == pytest.approx(0.55, abs=0.06)
+    for split in ("dev", "test"):
+        assert rows(tmp_path / "often", split) == rows(tmp_path / "plain", split)
 
 
 def test_quiet_is_cut_off_around_a_word() -> None:

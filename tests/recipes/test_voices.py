@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from errors import InvalidValueError
-from recipes.voices import Flite, Piper
+from recipes.voices import Espeak, Flite, Piper, Voice
 
 # Writes a second of silence for each line of its input, at 8 kHz.
 PLAYER = """#!/usr/bin/env python3
@@ -18,16 +18,18 @@ lines = text.splitlines()
 if "-d" in given:
     pathlib.Path(given["-d"]).mkdir()
 for number, line in enumerate(lines[: len(lines) - ("lose" in text)]):
-    with wave.open(given.get("-o") or given["-d"] + f"/{number + 9}.wav", "wb") as out:
+    with wave.open(given.get("-o") or given.get("-w") or given["-d"] + f"/{number + 9}.wav", "wb") as out:
         out.setnchannels(1), out.setsampwidth(2), out.setframerate(8000)
         out.writeframes(bytes(2 * 800 * len(line)))
 """
+
+KINDS = ("flite", "espeak-ng", "piper")
 
 
 @pytest.fixture(autouse=True)
 def _programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "bin").mkdir()
-    for name in ("flite", "piper"):
+    for name in KINDS:
         program = tmp_path / "bin" / name
         program.write_text(PLAYER, encoding="utf-8")
         program.chmod(0o755)
@@ -35,18 +37,19 @@ def _programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "joe.onnx").touch()
 
 
-def voice(kind: str, folder: Path) -> Flite | Piper:
-    return Flite("slt") if kind == "flite" else Piper(folder / "joe.onnx")
+def voice(kind: str, folder: Path) -> Voice:
+    made: dict[str, Voice] = {"flite": Flite("slt"), "espeak-ng": Espeak("en-us+f3"), "piper": Piper(folder / "joe.onnx")}
+    return made[kind]
 
 
-@pytest.mark.parametrize("kind", ["flite", "piper"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_line_has_its_recording_at_16_khz(kind: str, tmp_path: Path) -> None:
     lines = ["aaa", "a", "aa"]  # piper's stand-in names them 9, 10 and 11: not in the order of letters
     found = voice(kind, tmp_path).read(lines)
     assert [len(samples) for samples in found] == [1600 * len(line) for line in lines]
 
 
-@pytest.mark.parametrize("kind", ["flite", "piper"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_program_that_fails_is_quoted(kind: str, tmp_path: Path) -> None:
     with pytest.raises(InvalidValueError, match=rf"expected .*{kind} to read aloud: cannot say that"):
         voice(kind, tmp_path).read(["fail"])

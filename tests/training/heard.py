@@ -8,7 +8,8 @@ import soundfile
 from numpy.typing import NDArray
 
 from tests import tiny
-from training.sounds import Augmentation, Sounds
+from training.augmentation import Augmentation
+from training.sounds import Sounds
 
 RATE = 16_000
 TONES = {"low": 300.0, "high": 2500.0}
