@@ -88,18 +88,30 @@ def sequence(
 
 
 def make(
-    digits: Digits, out: Path, test_speaker: str, *, count: int, test_count: int, voices: Digits | None = None, repeats: float = 0.0
+    digits: Digits,
+    out: Path,
+    test_speaker: str,
+    *,
+    count: int,
+    test_count: int,
+    voices: Digits | None = None,
+    repeats: float = 0.0,
+    speakers: bool = True,
 ) -> None:
-    """Writes what is missing; `voices` read, and digits are repeated, for training alone. Raises UnknownNameError for a speaker who is not
-    there."""
+    """Writes what is missing; `voices` read, and digits are repeated, for training alone.
+
+    speakers: whether the others are trained on, or the voices alone
+    Raises UnknownNameError for a speaker who is not there.
+    """
     if test_speaker not in digits:
         raise UnknownNameError("speaker", test_speaker, digits, param="test_speaker")
     others, digits = sorted(digits.keys() - {test_speaker}), {**digits, **(voices or {})}
-    plan = [("train", [*others, *(voices or {})], count, range(KEPT, 10**6)), ("dev", others, max(test_count // 4, 1), range(KEPT))]
-    for split, speakers, wanted, numbers in [*plan, ("test", [test_speaker], test_count, range(10**6))]:
+    trained = [*(others if speakers else ()), *(voices or {})]
+    plan = [("train", trained, count, range(KEPT, 10**6)), ("dev", others, max(test_count // 4, 1), range(KEPT))]
+    for split, heard, wanted, numbers in [*plan, ("test", [test_speaker], test_count, range(10**6))]:
         written = Recordings(out, split)
         for number in track(range(wanted), description=split):
-            for speaker in speakers:
+            for speaker in heard:
                 if f"digits:{speaker}:{split}:{number}" not in written.ids:
                     written.add(sequence(digits[speaker], speaker, split, number, numbers, repeats if split == "train" else 0.0))
 
@@ -113,12 +125,14 @@ def main(  # noqa: PLR0913, PLR0917 (one a flag)
     repeats: Annotated[float, typer.Option(help="Share of the digits for training that are the one before.", min=0, max=0.9)] = 0.0,
     takes: Annotated[int, typer.Option(help="How often flite's voices, and the others, read each digit for training.", min=0)] = 0,
     espeak: Annotated[list[str] | None, typer.Option(help="A voice of espeak-ng, such as en-us+f3.", show_default=False)] = None,
+    speakers: Annotated[bool, typer.Option(help="Train on people, or on voices alone.")] = True,
     piper: Annotated[Path | None, typer.Option(help="A Piper voice, .onnx.", show_default=False)] = None,
     piper_program: Annotated[str, typer.Option(help="The program that reads with it.")] = "piper",
 ) -> None:
     """Make sequences of 3 to 8 spoken digits with pauses."""
     voices = [*readers(piper, piper_program, TEST_VOICE)["train"], *map(Espeak, espeak or ())] if takes else []
-    make(read(data), out, test_speaker, count=count, test_count=test_count, voices=aloud(voices, takes), repeats=repeats)
+    read_aloud = aloud(voices, takes)
+    make(read(data), out, test_speaker, count=count, test_count=test_count, voices=read_aloud, repeats=repeats, speakers=speakers)
 
 
 if __name__ == "__main__":

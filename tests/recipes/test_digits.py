@@ -47,6 +47,9 @@ def test_voices_are_trained_on_and_nothing_else(known: digits.Digits, tmp_path: 
     assert {row["cluster"] for row in rows(tmp_path, "train")} == {"ann", "cy", "joe"}
     assert {row["cluster"] for row in rows(tmp_path, "dev")} == {"ann", "cy"}
     assert {row["cluster"] for row in rows(tmp_path, "test")} == {"bob"}
+    digits.make(known, tmp_path / "alone", "bob", count=3, test_count=4, voices=read, speakers=False)
+    assert {row["cluster"] for row in rows(tmp_path / "alone", "train")} == {"joe"}
+    assert {row["cluster"] for row in rows(tmp_path / "alone", "dev")} == {"ann", "cy"}
 
 
 def test_digits_are_repeated_for_training_as_often_as_was_asked_for(known: digits.Digits, tmp_path: Path) -> None:
