@@ -82,7 +82,7 @@ def load(
     model, tokenizer = _read(weights, _dtype(dtype, device))
     model = model.to(device)
     adapters.apply(model, changes, merge=merge_adapter, where=f"the adapter {found.adapter}")
-    head = model.get_output_embeddings().weight
+    head = getattr(model.get_output_embeddings(), "weight", None)  # an adapted one has none while its adapter is beside it
     pack_linears(model)
     backbone = Backbone(model, offset=config.offset, pairs=config.attention_heads)
     frame = split(tokenizer, config.system, config.template)
@@ -147,7 +147,7 @@ def _encoder_of(config: CheckpointConfig, folder: Path) -> str | None:
     return str(folder) if (folder / audio_config.CONFIG_FILE).is_file() else None
 
 
-def _encoder(found: Found, backbone: Backbone, head: torch.Tensor) -> AudioEncoder | None:
+def _encoder(found: Found, backbone: Backbone, head: torch.Tensor | None) -> AudioEncoder | None:
     """In the backbone's dtype. `head`: its `lm_head`.
 
     Raises CheckpointError for one that does not go with it, and for settings that say otherwise.
@@ -168,6 +168,8 @@ def _encoder(found: Found, backbone: Backbone, head: torch.Tensor) -> AudioEncod
         )
     pack_linears(encoder)
     if encoder.config.projector is not None and encoder.config.projector.posteriors:
+        if head is None:
+            raise CheckpointError("expected an lm_head without an adapter beside it for posteriors; merge the adapter", param="adapter")
         encoder.vocabulary = Vocabulary(head.detach(), backbone.model.get_input_embeddings().weight.detach())
     return encoder
 

@@ -161,3 +161,17 @@ def test_ms_without_an_encoder_is_refused(tmp_path: Path) -> None:
     (folder / "proactivellm.json").write_text('{"unit": "ms"}')
     with pytest.raises(CheckpointError, match="expected an audio encoder"):
         loading.load(str(folder), dtype="float32")
+
+
+def test_mixtures_of_embeddings_need_an_lm_head_that_is_one_matrix(tmp_path: Path) -> None:
+    folder = save(tmp_path / "mine")
+    projector = Projector(out=32, posteriors=True)
+    save_encoder(random_encoder(CONFIG.model_copy(update={"projector": projector})), folder)
+    (folder / "proactivellm.json").write_text('{"unit": "ms"}')
+    found = loading.load(str(folder), dtype="float32")
+    assert found.encoder is not None
+    assert found.encoder.vocabulary is not None
+    head = found.backbone.model.get_output_embeddings().weight
+    assert torch.equal(found.encoder.vocabulary.head, head)
+    with pytest.raises(CheckpointError, match="expected an lm_head without an adapter beside it"):
+        loading._encoder(loading.find(str(folder)), found.backbone, None)

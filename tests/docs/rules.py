@@ -23,6 +23,7 @@ NOT_RUN = {
 NOT_OURS = {
     "make": "installs, runs every test or measures for minutes; `make -n` finds the target and expands its recipe",
     "pip": "needs the network; what it is to install is compared with what the repository says",
+    "python": "modules of ours on data that is not here; their own tests run them",
     "accelerate": "several devices; tests/training runs two processes on tiny models",
     "simuleval": "tests/clients/test_simuleval_agent.py runs it on fifty sentences; main's remote evaluator is on no package index",
 }

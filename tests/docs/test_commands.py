@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,16 @@ def parse_make(words: tuple[str, ...]) -> None:
     assert done.returncode == 0, done.stderr
 
 
-PARSERS = {"make": parse_make, "pip": parse_pip, "accelerate": parse_accelerate, "simuleval": parse_simuleval}
+def parse_python(words: tuple[str, ...]) -> None:
+    """`-m MODULE`, one whose `main` is a command, with arguments that it takes."""
+    assert words[0] == "-m"
+    module, *arguments = words[1:]
+    app = typer.Typer()
+    app.command()(import_module(module).main)
+    typer.main.get_command(app).make_context(module, list(arguments))
+
+
+PARSERS = {"make": parse_make, "python": parse_python, "pip": parse_pip, "accelerate": parse_accelerate, "simuleval": parse_simuleval}
 
 
 def check(command: Command) -> None:
@@ -125,6 +135,8 @@ def test_every_command_is_one_that_its_program_takes(command: Command) -> None:
         "proactivellm serve --loud",
         "proactivellm stream a.txt b.txt",
         "make tea",
+        "python -m recipes.digits --data data/fsdd --out runs/digits --loudly",
+        "python recipes/digits.py",
         "simuleval --fast",
         "pip install x",
     ],
