@@ -64,6 +64,11 @@ class EncoderConfig(BaseModel):
         """Width of an audio token."""
         return self.projector.out if self.projector else self.width
 
+    @property
+    def posteriors(self) -> bool:
+        """Whether the backbone gets mixtures of its own embeddings."""
+        return self.projector is not None and self.projector.posteriors
+
 
 def read_config(folder: Path) -> EncoderConfig:
     """Raises CheckpointError with the field at fault."""

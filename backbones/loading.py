@@ -167,7 +167,7 @@ def _encoder(found: Found, backbone: Backbone, head: torch.Tensor | None) -> Aud
             f"expected audio tokens of the backbone's width {width}, got {encoder.config.out} from {found.audio}", param="audio"
         )
     pack_linears(encoder)
-    if encoder.config.projector is not None and encoder.config.projector.posteriors:
+    if encoder.config.posteriors:
         if head is None:
             raise CheckpointError("expected an lm_head without an adapter beside it for posteriors; merge the adapter", param="adapter")
         encoder.vocabulary = Vocabulary(head.detach(), backbone.model.get_input_embeddings().weight.detach())

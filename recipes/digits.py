@@ -79,8 +79,9 @@ def sequence(
     """
     rng = np.random.default_rng([*f"{speaker}:{split}".encode(), number])
     said = rng.integers(0, len(WORDS), size=rng.integers(3, 9)).tolist()
-    for place in range(1, len(said) if repeats else 0):
-        said[place] = said[place - 1] if rng.random() < repeats else said[place]
+    for place in range(1, len(said) if repeats else 0):  # without repeats nothing is drawn: older sets stay what they are
+        if rng.random() < repeats:
+            said[place] = said[place - 1]
     takes = [sorted(take for take in digits[digit] if take in numbers) for digit in said]
     pieces = [digits[digit][int(rng.choice(take))] for digit, take in zip(said, takes, strict=True)]
     samples, ends = put_together(pieces, rng.uniform(*PAUSES, size=len(pieces) + 1).tolist())

@@ -35,9 +35,10 @@ class Voice(Protocol):
 
 
 class _LineByLine:
-    """A program that reads one line a process, of some 50 ms."""
+    """A program that reads one line a process, of some 50 ms. flags: before the voice's name and before the file that it writes."""
 
     program: str
+    flags: tuple[str, str]
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -45,35 +46,27 @@ class _LineByLine:
 
     def read(self, lines: Sequence[str]) -> list[Samples]:
         """As Voice.read."""
+        voice, out = self.flags
         with tempfile.TemporaryDirectory() as made:
             text, sound = Path(made) / "line.txt", Path(made) / "line.wav"
             found = []
             for line in lines:
                 text.write_text(line + "\n", encoding="utf-8")
-                _run([self._program, *self._arguments(text, sound)])
+                _run([self._program, voice, self.name, "-f", str(text), out, str(sound)])
                 found.append(_read(sound))
             return found
-
-    def _arguments(self, text: Path, sound: Path) -> list[str]:
-        raise NotImplementedError
 
 
 class Flite(_LineByLine):
     """One of flite's voices."""
 
-    program = "flite"
-
-    def _arguments(self, text: Path, sound: Path) -> list[str]:
-        return ["-voice", self.name, "-f", str(text), "-o", str(sound)]
+    program, flags = "flite", ("-voice", "-o")
 
 
 class Espeak(_LineByLine):
     """One of espeak-ng's, such as en-us+f3: a language, and a speaker, both made of formants."""
 
-    program = "espeak-ng"
-
-    def _arguments(self, text: Path, sound: Path) -> list[str]:
-        return ["-v", self.name, "-f", str(text), "-w", str(sound)]
+    program, flags = "espeak-ng", ("-v", "-w")
 
 
 class Piper:

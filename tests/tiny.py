@@ -117,9 +117,8 @@ HEARING = {
     "listen": Task(prompt="Write it down:\n", default_head="entropy", max_output_tokens=12),
     "late": Task(prompt="", default_head="wait_k", gate="word", forbid_end_before_source_end=True, max_output_tokens=12),
 }
-ENCODER = EncoderConfig(
-    bins=80, width=32, layers=2, heads=4, ffn=48, positions=96, restart_after=64, projector=Projector(out=32, hidden=40)
-)
+PROJECTOR = Projector(out=32, hidden=40)
+ENCODER = EncoderConfig(bins=80, width=32, layers=2, heads=4, ffn=48, positions=96, restart_after=64, projector=PROJECTOR)
 AUDIO = AudioFormat("pcm16", 16_000)
 
 
@@ -127,11 +126,10 @@ AUDIO = AudioFormat("pcm16", 16_000)
 def hearing(family: str = "qwen2", *, posteriors: bool = False) -> Checkpoint:
     """`checkpoint`, with a tiny random encoder in front of it. Its window is 2 s, so that restarts come."""
     plain = checkpoint(family)
-    own, encoder = model(family, vocab_size=plain.backbone.vocab_size, positions=2048), random_encoder(ENCODER)
+    own = model(family, vocab_size=plain.backbone.vocab_size, positions=2048)
+    projector = PROJECTOR.model_copy(update={"posteriors": posteriors})
+    encoder = random_encoder(ENCODER.model_copy(update={"projector": projector}))
     if posteriors:
-        assert ENCODER.projector is not None
-        projector = ENCODER.projector.model_copy(update={"posteriors": True})
-        encoder.config = ENCODER.model_copy(update={"projector": projector})
         encoder.vocabulary = Vocabulary(own.get_output_embeddings().weight.detach(), own.get_input_embeddings().weight.detach())
     return replace(
         plain,

@@ -12,6 +12,7 @@ from backbones.audio_mel import RATE
 
 Samples = NDArray[np.float32]
 Mel = NDArray[np.float32]  # no tensor: between processes those are files, of which there may be too many
+Factor = tuple[Annotated[float, Field(gt=0.1)], Annotated[float, Field(lt=10)]]
 BANDS = 2  # that are taken out of a recording, of each kind
 
 
@@ -26,11 +27,11 @@ class Augmentation(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    speed: tuple[Annotated[float, Field(gt=0.1)], Annotated[float, Field(lt=10)]] = (1.0, 1.0)
+    speed: Factor = (1.0, 1.0)
     gain: tuple[float, float] = (0.0, 0.0)
     noise: tuple[float, float] | None = None
     noisy: float = Field(default=0.5, ge=0, le=1)
-    warp: tuple[Annotated[float, Field(gt=0.1)], Annotated[float, Field(lt=10)]] = (1.0, 1.0)
+    warp: Factor = (1.0, 1.0)
     masked_bins: int = Field(default=0, ge=0)
     masked_frames: int = Field(default=0, ge=0)
 
@@ -69,14 +70,15 @@ def changed(mel: Mel, settings: Augmentation, rng: np.random.Generator) -> Mel:
     """[F, bins] -> [F, bins]: another vocal tract, and parts of it silenced. Draws nothing for what is not asked for."""
     if settings.warp != (1.0, 1.0):
         mel = warped(mel, rng.uniform(*settings.warp))
-    silence = mel.min(initial=0.0)
-    for axis, most in ((1, settings.masked_bins), (0, settings.masked_frames)):
-        for _ in range(BANDS if most else 0):
-            size = int(rng.integers(0, min(most, mel.shape[axis]) + 1))
-            start = int(rng.integers(0, mel.shape[axis] - size + 1))
-            mel = mel.copy()
-            mel[(slice(None),) * axis + (slice(start, start + size),)] = silence
-    return mel
+    masks = [(axis, most) for axis, most in ((1, settings.masked_bins), (0, settings.masked_frames)) if most for _ in range(BANDS)]
+    if not masks:
+        return mel
+    masked, silence = mel.copy(), mel.min(initial=0.0)
+    for axis, most in masks:
+        size = int(rng.integers(0, min(most, mel.shape[axis]) + 1))
+        start = int(rng.integers(0, mel.shape[axis] - size + 1))
+        masked.swapaxes(0, axis)[start : start + size] = silence
+    return masked
 
 
 def warped(mel: Mel, factor: float) -> Mel:

@@ -102,8 +102,7 @@ class PackedModel(nn.Module):
             return None, None
         assert self.encoder is not None
         heard = torch.cat([one.embeddings for one in self.encoder.whole([MelFrames(mel, range(len(mel))) for mel in batch.mels])])
-        projector = self.encoder.config.projector
-        mixes = projector is not None and projector.posteriors
+        mixes = self.encoder.config.posteriors
         if not mixes and not self._ctc:
             return heard, None
         vocabulary = Vocabulary(self.model.lm_head.weight.detach(), self.model.get_input_embeddings().weight)

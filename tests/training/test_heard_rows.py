@@ -38,9 +38,7 @@ def model(*, posteriors: bool = False) -> PackedModel:
     """The tiny hearing checkpoint's weights, as they are trained: what is heard is mixed by the model in training, by the encoder else."""
     whole = tiny.hearing(posteriors=posteriors).encoder
     assert whole is not None
-    alone = random_encoder(tiny.ENCODER)
-    alone.config = whole.config
-    return PackedModel(offline("qwen2").model, alone)
+    return PackedModel(offline("qwen2").model, random_encoder(whole.config))
 
 
 def messages(pcm: bytes, rng: Random) -> list[Message]:
