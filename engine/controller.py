@@ -10,6 +10,8 @@ from typing import Literal
 from engine.actions import Action, Reason, Verdict
 from errors import BadStateError
 
+SPARE = 16  # tokens that `max_output_rate` lets any source have, however short
+
 
 class Phase(Enum):
     """READING waits for source, DECIDING for the score of a probe, DONE for nothing."""
@@ -21,7 +23,10 @@ class Phase(Enum):
 
 @dataclass(frozen=True)
 class Rules:
-    """What bounds the head. All caps but `max_output_tokens` are off by default; `max_lag` is in units."""
+    """What bounds the head. All caps but `max_output_tokens` are off by default.
+
+    max_lag: in units; max_output_rate: in tokens a unit, beyond SPARE
+    """
 
     max_output_tokens: int
     gate: Literal["token", "word"] = "token"
@@ -29,6 +34,7 @@ class Rules:
     max_lag: int | None = None
     max_reads: int | None = None
     max_writes_per_read: int | None = None
+    max_output_rate: float | None = None
 
 
 @dataclass(frozen=True)
@@ -122,7 +128,7 @@ class Controller:
     def decide(self, score: float | None, candidate: Candidate) -> tuple[Action, float | None]:
         """The action, and the score where it was what decided.
 
-        Order: the source end and a seam write; a forbidden end and the cap on writes read; a begun word and the caps on reading write;
+        Order: the source end and a seam write; a forbidden end and the caps on writes read; a begun word and the caps on reading write;
         then the head. `score` may be None where it is not needed.
         """
         self._expect(Phase.DECIDING, "a decision")
@@ -130,7 +136,7 @@ class Controller:
             return self._close(candidate, self.closing), None
         if self.source_ended:
             return self._write(candidate, "forced_write"), None
-        if (candidate.ends and not self.may_end) or self._at(self._writes_since_read, self.rules.max_writes_per_read):
+        if self._must_read(candidate):
             return self._read(), None
         if self.must_write:
             return self._write(candidate, "forced_write"), None
@@ -139,6 +145,16 @@ class Controller:
         if score is None:
             raise BadStateError("expected a score, as nothing forces this decision; got None")
         return (self._write(candidate) if score >= self.threshold else self._read()), score
+
+    def _must_read(self, candidate: Candidate) -> bool:
+        barred = not self.may_end if candidate.ends else self._outruns_source
+        return barred or self._at(self._writes_since_read, self.rules.max_writes_per_read)
+
+    @property
+    def _outruns_source(self) -> bool:
+        """True once there is more target than so much source has: the model goes round in circles."""
+        rate = self.rules.max_output_rate
+        return rate is not None and len(self.trajectory) >= SPARE + rate * self.phi
 
     def finishes_word(self, candidate: Candidate) -> bool:
         """True if the word gate lets the token pass: its word has begun already."""
@@ -150,8 +166,8 @@ class Controller:
             self.phase, self.reason = Phase.DONE, reason
 
     def _close(self, candidate: Candidate, limit: int) -> Action:
-        """The target's end ends the seam, and not the session."""
-        if candidate.ends:
+        """The target's end ends the seam, and not the session; so does a target that outruns its source."""
+        if candidate.ends or self._outruns_source:
             self.closing = None
             return self._read()
         self._write(candidate, "forced_write")
@@ -175,7 +191,7 @@ class Controller:
         self.trajectory.append(self.phi)
         self.words += candidate.begins_word
         self._writes_since_read += 1
-        if len(self.trajectory) == self.rules.max_output_tokens:
+        if len(self.trajectory) == self.rules.max_output_tokens or (self.source_ended and self._outruns_source):
             self.finish("length")
         return "write"
 

@@ -12,6 +12,7 @@ from backbones.audio_pcm import AudioFormat
 from backbones.loading import Checkpoint
 from engine.controller import Rules
 from errors import InvalidValueError, UnknownNameError
+from tasks.base import Task
 
 NO_LIMIT = 2**31 - 1  # max_output_tokens of an endless stream that was given none
 
@@ -102,6 +103,7 @@ def resolve(checkpoint: Checkpoint, request: Request) -> Settings:
             max_lag=request.max_lag,
             max_reads=task.max_reads,
             max_writes_per_read=task.max_writes_per_read,
+            max_output_rate=_rate(task, heard=request.audio is not None),
         ),
         stop=tuple(request.stop),
         sampling=request.sampling,
@@ -112,6 +114,11 @@ def resolve(checkpoint: Checkpoint, request: Request) -> Settings:
         silence_gate=request.silence_gate,
         allow_stride=request.allow_stride,
     )
+
+
+def _rate(task: Task, *, heard: bool) -> float | None:
+    """Tokens a unit of phi: what is heard has a rate a second, and phi in milliseconds."""
+    return task.max_output_rate and task.max_output_rate / (1000 if heard else 1)
 
 
 def _check_audio(checkpoint: Checkpoint, request: Request) -> None:

@@ -15,7 +15,7 @@ from rich.progress import Progress
 
 from recipes.command import command
 from recipes.recordings import Recording, Recordings, Samples, put_together
-from recipes.voices import TEST_VOICE, Voice, readers
+from recipes.voices import TEST_VOICE, Espeak, Voice, readers
 from tasks import translation
 
 BATCH = 64  # recordings of one start of a voice's program
@@ -89,10 +89,13 @@ def main(
     piper: Annotated[Path | None, typer.Option(help="A Piper voice, .onnx.", show_default=False)] = None,
     piper_program: Annotated[str, typer.Option(help="The program that reads with it.")] = "piper",
     test_voice: Annotated[str, typer.Option(help="Which of flite's is kept for testing.")] = TEST_VOICE,
+    espeak: Annotated[list[str] | None, typer.Option(help="A voice of espeak-ng, for training.", show_default=False)] = None,
     seed: Annotated[int, typer.Option(help="Of the order, the voices and the pauses.")] = 0,
 ) -> None:
     """Have sentences read aloud."""
-    for split, voices in readers(piper, piper_program, test_voice).items():
+    found = readers(piper, piper_program, test_voice)
+    found["train"] = [*found["train"], *map(Espeak, espeak or ())]
+    for split, voices in found.items():
         share = 1.0 if split == "train" else 0.125
         print(f"{split}: {make(data, out, split, voices, hours=share * hours, seed=seed):.2f} hours")
 

@@ -27,6 +27,8 @@ class Task(BaseModel):
     gate:     `token` asks the head for every token, `word` only for tokens that begin a word
     forbid_end_before_source_end: a model that wants to stop early reads on instead (translation)
     max_reads, max_writes_per_read: caps on READs in a row and on tokens a read may release; off by default
+    max_output_rate: target tokens for each word of source, or second of what is heard, beyond the first 16. More are none that the source
+              has: the session reads on, and behind the source's end it ends with `length`. Off by default
     tier_targets: tier -> mean RCO that calibration aims at
     rollover: whether a session may outlast its slot. Default: yes for a task with gate `word` that may not end early, whose target goes on
               as long as its source (translation, repetition, transcription); an answer or a summary of half a source is none
@@ -43,6 +45,7 @@ class Task(BaseModel):
     max_output_tokens: int = Field(default=256, ge=1)
     max_reads: int | None = Field(default=None, ge=1)
     max_writes_per_read: int | None = Field(default=None, ge=1)
+    max_output_rate: float | None = Field(default=None, gt=0)
     tier_targets: dict[str, float] = Field(default_factory=lambda: dict(RCO_TARGETS))
     rollover: bool | None = None
     rollover_tokens: int | None = Field(default=None, ge=32)

@@ -1,5 +1,6 @@
 """Sessions that hear: a trajectory is a function of the samples, equals the offline model on every prefix, and knows no future."""
 
+from dataclasses import replace
 from itertools import pairwise
 from random import Random
 from typing import Any
@@ -13,11 +14,12 @@ from backbones import visibility
 from backbones.audio_mel import LOOKAHEAD, MelFrames, log_mel
 from backbones.audio_pcm import AudioFormat
 from backbones.visibility import Trajectory
-from engine.actions import Append, AppendAudio, Decision, Done, End, Event, Failure, Message, Read
+from engine.actions import Append, AppendAudio, Decision, Done, End, Event, Failure, Message, Read, Write
 from engine.audio_session import AudioSession
 from engine.engine import Engine
 from engine.request import Request
 from errors import BadStateError, InvalidValueError
+from tasks.base import Task
 from tests import tiny
 from tests.backbones.audio import noise
 from tests.engine.heard import told
@@ -322,3 +324,15 @@ def test_a_session_that_is_cancelled_has_nothing_left_for_the_encoder() -> None:
     engine.emit()
     assert not engine.busy
     assert engine.free_slots == engine.capacity.slots
+
+
+def test_what_is_said_of_so_many_seconds_is_bounded() -> None:
+    """The random model goes on and on: 16 tokens, and 5 for each of 3.3 seconds, are all that it may say."""
+    engine = tiny.hearing_engine()
+    tasks = {"short": Task(prompt="", max_output_tokens=100, max_output_rate=5)}
+    engine.checkpoint = replace(engine.checkpoint, config=engine.checkpoint.config.model_copy(update={"tasks": tasks}))
+    events = tiny.run(engine, Request("short", head="full", audio=tiny.AUDIO), pieces(PCM, []))
+    done = events[-1]
+    assert isinstance(done, Done)
+    written = sum(event.count for event in events if isinstance(event, Write))
+    assert (written, done.reason) == (16 + 17, "length")  # the first count that is not below 32.5

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from engine.controller import Candidate, Controller, Phase, Rules
+from engine.controller import SPARE, Candidate, Controller, Phase, Rules
 from errors import BadStateError
 
 WORD, REST, END = Candidate(False, True), Candidate(False, False), Candidate(True, False)
@@ -150,7 +150,7 @@ TestController.settings = settings(max_examples=200, stateful_step_count=30, dea
 
 
 def deciding(**changes: object) -> Controller:
-    control = Controller(Rules(max_output_tokens=10, **changes), threshold=0.5)  # type: ignore[arg-type]  # fields by name
+    control = Controller(Rules(**{"max_output_tokens": 10, **changes}), threshold=0.5)  # type: ignore[arg-type]  # fields by name
     control.release(1)
     return control
 
@@ -207,6 +207,42 @@ def test_max_reads_and_max_writes_per_read() -> None:
     control.release(1)
     assert control.decide(0.0, WORD) == ("write", None)
     assert control.decide(1.0, WORD) == ("read", None)
+
+
+def far_ahead() -> Controller:
+    """As many tokens written as the one unit that was heard may have."""
+    control = deciding(max_output_tokens=100, max_output_rate=2.0)
+    for _ in range(SPARE + 2):
+        assert control.decide(1.0, WORD)[0] == "write"
+    return control
+
+
+def test_a_target_that_outruns_its_source_waits_for_more_of_it() -> None:
+    control = far_ahead()
+    assert control.decide(1.0, WORD) == ("read", None)
+    control.release(1)
+    assert [control.decide(1.0, WORD)[0] for _ in range(3)] == ["write", "write", "read"]
+
+
+def test_a_target_that_outruns_its_source_may_end() -> None:
+    assert far_ahead().decide(1.0, END) == ("write", 1.0)
+
+
+def test_behind_the_source_end_it_ends_there() -> None:
+    control = far_ahead()
+    assert control.decide(1.0, WORD)[0] == "read"
+    control.end_source(1)
+    assert control.decide(None, WORD)[0] == "write"
+    assert control.reason is None
+    assert control.decide(None, WORD)[0] == "write"
+    assert control.reason == "length"
+
+
+def test_at_a_seam_a_target_that_outruns_its_source_ends_the_seam_alone() -> None:
+    control = far_ahead()
+    control.close(9)
+    assert control.decide(None, WORD) == ("read", None)
+    assert (control.closing, control.phase) == (None, Phase.READING)
 
 
 def test_an_unasked_head_is_an_error_where_nothing_forces() -> None:

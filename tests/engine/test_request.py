@@ -1,9 +1,12 @@
 """Every name in a request is checked against the checkpoint, and refused with the list of what exists."""
 
+from dataclasses import replace
+
 import pytest
 
 from engine.request import Request, resolve, threshold
 from errors import InvalidValueError, MissingInputError, ProactiveError, UnknownNameError
+from tasks.base import Task
 from tests import tiny
 
 CHECKPOINT = tiny.checkpoint()
@@ -14,6 +17,15 @@ def test_what_a_request_leaves_out_comes_from_the_task() -> None:
     assert (settings.head_name, settings.threshold) == ("wait_k", 3.0)
     assert (settings.rules.gate, settings.rules.forbid_end_before_source_end) == ("word", True)
     assert settings.rules.max_output_tokens == 12
+
+
+def test_a_rate_of_output_is_a_word_or_a_second_of_what_is_heard() -> None:
+    hearing = tiny.hearing()
+    tasks = {"quick": Task(prompt="", max_output_rate=12)}
+    checkpoint = replace(hearing, config=hearing.config.model_copy(update={"tasks": tasks}))
+    assert resolve(checkpoint, Request("quick")).rules.max_output_rate == 12
+    assert resolve(checkpoint, Request("quick", audio=tiny.AUDIO)).rules.max_output_rate == 0.012
+    assert resolve(hearing, Request("listen", audio=tiny.AUDIO)).rules.max_output_rate is None
 
 
 def test_a_tier_is_the_checkpoints_threshold_for_task_and_head() -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,19 @@ def test_sets_of_two_seeds_share_no_id(data: Path) -> None:
     first, other = (rows(data / f"seed{seed}") for seed in (0, 3))
     assert [first[0]["id"], other[0]["id"]] == ["speech:train:0", "speech:train:3.0"]
     assert not {row["id"] for row in first} & {row["id"] for row in other}
+
+
+def test_espeaks_voices_read_for_training_alone(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for split in ("dev", "test"):
+        shutil.copy(data / "train.tsv.gz", data / f"{split}.tsv.gz")
+    monkeypatch.setattr(speech, "readers", lambda *_: {split: [Tone("ann")] for split in ("test", "dev", "train")})
+    monkeypatch.setattr(speech, "Espeak", Tone)
+    speech.main(data, data / "out", hours=1, espeak=["en-us", "en-gb"])
+    read = {
+        split: {json.loads(line)["cluster"].split(":")[0] for line in (data / "out" / f"{split}.jsonl").read_text().splitlines()}
+        for split in ("train", "dev", "test")
+    }
+    assert read == {"train": {"ann", "en-us", "en-gb"}, "dev": {"ann"}, "test": {"ann"}}
 
 
 def test_it_goes_on_where_it_was_left(data: Path) -> None:
