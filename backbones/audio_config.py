@@ -15,6 +15,7 @@ class Projector(BaseModel):
 
     scale: root mean square that each token is brought to, such as that of the backbone's embeddings; None: as it comes
     posteriors: the backbone gets mixtures of its own embeddings in place of tokens (backbones/audio_posteriors.py)
+    blank: with posteriors, the token that CTC hears between tokens: it, and a token's repeats, do not reach the backbone. None: all do
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -22,6 +23,7 @@ class Projector(BaseModel):
     hidden: int | None = Field(default=None, ge=1)
     scale: float | None = Field(default=None, gt=0)
     posteriors: bool = False
+    blank: int | None = Field(default=None, ge=0)
 
 
 class EncoderConfig(BaseModel):
@@ -68,6 +70,11 @@ class EncoderConfig(BaseModel):
     def posteriors(self) -> bool:
         """Whether the backbone gets mixtures of its own embeddings."""
         return self.projector is not None and self.projector.posteriors
+
+    @property
+    def blank(self) -> int | None:
+        """The token that does not reach the backbone, nor repeats of any."""
+        return self.projector.blank if self.projector else None
 
 
 def read_config(folder: Path) -> EncoderConfig:

@@ -31,10 +31,26 @@ class Piece:
 
 @dataclass(frozen=True)
 class AudioTokens:
-    """embeddings: [m, out]. seen: of each token, how many samples of the stream it could have seen, as counted in `MelFrames.seen`."""
+    """m of them. embeddings: [k, out] of those that are `kept`, all unless the vocabulary has a blank (backbones/audio_posteriors.py).
+
+    seen: of each token, how many samples of the stream it could have seen, as counted in `MelFrames.seen`
+    """
 
     embeddings: torch.Tensor
     seen: list[int]
+    kept: list[bool]
+
+    def cut(self, count: int) -> tuple["AudioTokens", "AudioTokens"]:
+        """The first `count` tokens, and those behind them."""
+        rows = sum(self.kept[:count])
+        return (
+            AudioTokens(self.embeddings[:rows], self.seen[:count], self.kept[:count]),
+            AudioTokens(self.embeddings[rows:], self.seen[count:], self.kept[count:]),
+        )
+
+    def __add__(self, other: "AudioTokens") -> "AudioTokens":
+        embeddings = torch.cat((self.embeddings.to(other.embeddings), other.embeddings))
+        return AudioTokens(embeddings, self.seen + other.seen, self.kept + other.kept)
 
 
 class EncoderLayer(nn.Module):
@@ -129,7 +145,7 @@ class AudioEncoder(nn.Module):
             taken.append(piece.state.take(piece.mel, first=count, last=piece.last))
             count += len(taken[-1].seen)
         if count == 0:
-            return [AudioTokens(torch.empty(0, self.config.out, dtype=self.dtype, device=self.device), []) for _ in pieces]
+            return [AudioTokens(torch.empty(0, self.config.out, dtype=self.dtype, device=self.device), [], []) for _ in pieces]
         segments = [segment for one in taken for segment in one.segments]
         hidden = self._convolve(taken)
         hidden = hidden + torch.cat([self.embed_positions.weight[one.row : one.row + one.count] for one in segments])
@@ -138,11 +154,14 @@ class AudioEncoder(nn.Module):
         parts = torch.split(hidden, [len(one.seen) for one in taken])
         pooled = [piece.state.pool(part, one.seen) for piece, one, part in zip(pieces, taken, parts, strict=True)]
         tokens = self.projector(self.layer_norm(torch.cat([part for part, _ in pooled])))
+        sizes = [len(seen) for _, seen in pooled]
+        kept = [torch.ones(size, dtype=torch.bool, device=tokens.device) for size in sizes]
         if self.vocabulary is not None:
-            tokens = self.vocabulary.mixed(self.vocabulary.scores(tokens))
-        return [
-            AudioTokens(part, seen) for part, (_, seen) in zip(torch.split(tokens, [len(seen) for _, seen in pooled]), pooled, strict=True)
-        ]
+            scores = self.vocabulary.scores(tokens)
+            kept = _kept(self.vocabulary, torch.split(scores, sizes), [piece.state for piece in pieces])
+            tokens = self.vocabulary.mixed(scores[torch.cat(kept)])
+        parts = torch.split(tokens, [int(part.sum()) for part in kept])
+        return [AudioTokens(part, seen, which.tolist()) for part, (_, seen), which in zip(parts, pooled, kept, strict=True)]
 
     def _convolve(self, taken: Sequence[Taken]) -> torch.Tensor:
         """[N, width]: both convolutions of every stream's frames."""
@@ -156,6 +175,15 @@ class AudioEncoder(nn.Module):
             hidden = hidden.index_fill(0, torch.tensor(silenced, device=self.device), 0.0)
         windows = torch.cat([part.unfold(0, 3, 2).flatten(1) for part in torch.split(hidden, sizes)])
         return functional.gelu(functional.linear(windows, self.conv2.weight.flatten(1), self.conv2.bias))
+
+
+def _kept(vocabulary: Vocabulary, scores: Sequence[torch.Tensor], states: Sequence[EncoderState]) -> list[torch.Tensor]:
+    """Of each stream's new tokens, [m, V], which ones reach the backbone; each state remembers the last."""
+    found = []
+    for part, state in zip(scores, states, strict=True):
+        kept, state.last_token = vocabulary.kept(part, state.last_token)
+        found.append(kept)
+    return found
 
 
 def _attend_cached(index: int, qkv: torch.Tensor, segments: Sequence[Segment]) -> torch.Tensor:

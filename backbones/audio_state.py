@@ -10,6 +10,7 @@ import torch
 
 from backbones.audio_config import EncoderConfig
 from backbones.audio_mel import MelFrames
+from backbones.audio_posteriors import NO_TOKEN
 from backbones.audio_window import Window
 from errors import BadStateError, InvalidValueError
 
@@ -64,6 +65,7 @@ class EncoderState:
         self._waiting: tuple[torch.Tensor, list[int]] | None = None
         self._started = False
         self.ended = False
+        self.last_token = NO_TOKEN  # the most probable one of the last audio token (backbones/audio_posteriors.py)
 
     def check(self, new: MelFrames) -> None:
         """Raises BadStateError after the end, InvalidValueError for frames of another shape."""

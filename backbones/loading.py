@@ -170,7 +170,8 @@ def _encoder(found: Found, backbone: Backbone, head: torch.Tensor | None) -> Aud
     if encoder.config.posteriors:
         if head is None:
             raise CheckpointError("expected an lm_head without an adapter beside it for posteriors; merge the adapter", param="adapter")
-        encoder.vocabulary = Vocabulary(head.detach(), backbone.model.get_input_embeddings().weight.detach())
+        embeddings = backbone.model.get_input_embeddings().weight.detach()
+        encoder.vocabulary = Vocabulary(head.detach(), embeddings, encoder.config.blank)
     return encoder
 
 

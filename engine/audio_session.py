@@ -45,10 +45,11 @@ class AudioSession(Session):
         self._pauses = Pauses(self.rows.room[0], encoder.config.pool) if settings.rollover else None
         self._gate = SilenceGate(encoder.config.token_ms // 10) if settings.silence_gate else None
         self._frames = MelFrames(torch.zeros(0, encoder.config.bins), [])  # that the encoder has not had
-        self._tokens = AudioTokens(torch.zeros(0, encoder.config.out), [])  # that are not in the slot
+        self._tokens = AudioTokens(torch.zeros(0, encoder.config.out), [], [])  # that are not released
         self._answering = self._ends = self._finished = False  # a message is being answered; it is the end; the encoder has had it
         self._given = 0  # frames that the encoder has had
-        self._before = self._seen = 0  # audio tokens before those in the slot; samples that its last one has seen
+        self._before = self._since = 0  # audio tokens before those released to the slot, and those; not all of them take rows
+        self._seen = 0  # samples that the last one has seen
         self._steps = 0
 
     # ---- for engine/hearing.py
@@ -81,7 +82,7 @@ class AudioSession(Session):
 
     def hear(self, tokens: AudioTokens) -> None:
         """What became of a piece."""
-        self._add(tokens)
+        self._tokens += tokens
         self._advance()
 
     # ---- source
@@ -120,37 +121,38 @@ class AudioSession(Session):
         if self._pauses is not None:
             self._pauses.hear(self._frames.values)
 
-    def _add(self, tokens: AudioTokens) -> None:
-        before = self._tokens
-        self._tokens = AudioTokens(torch.cat((before.embeddings.to(tokens.embeddings), tokens.embeddings)), [*before.seen, *tokens.seen])
-
     def _release(self) -> None:
         """Tokens into the slot, up to the next decision point or seam."""
-        embeddings, seen = self._tokens.embeddings, self._tokens.seen
-        count = min(self._every - self.rows.stream % self._every, len(seen))
+        count = self._every - self._since % self._every
         if self._next_seam is not None:
             count = min(count, self._next_seam - self._heard)
-        self._tokens = AudioTokens(embeddings[count:], seen[count:])
-        if not self.rows.extend_heard(embeddings[:count]):
+        tokens, self._tokens = self._tokens.cut(count)
+        if not self.rows.extend_heard(tokens.embeddings, [unit for unit, kept in enumerate(tokens.kept, start=self._since) if kept]):
             self._finish("context")
             return
-        self._told.source_tokens += count
-        self._seen = seen[count - 1]
-        self._steps += self.rows.stream % self._every == 0
+        self._told.source_tokens += len(tokens.embeddings)
+        self._since += len(tokens.seen)
+        self._seen = tokens.seen[-1]
+        self._steps += self._since % self._every == 0
         if self._heard == self._next_seam:
             self._reach_seam()
-        elif self.rows.stream % self._every == 0 and (self._gate is None or self._gate.is_open(self._heard)):
+        elif self._since % self._every == 0 and self._something_to_decide:
             self.controller.release(self._phi_after(self._seen))
 
     @property
+    def _something_to_decide(self) -> bool:
+        """At a decision point: not where nobody speaks, nor where nothing of what was heard has reached the slot."""
+        return self.rows.stream > 0 and (self._gate is None or self._gate.is_open(self._heard))
+
+    @property
     def _heard(self) -> int:
-        """Audio tokens of the stream that are in the slot, or were."""
-        return self._before + self.rows.stream
+        """Audio tokens of the stream so far."""
+        return self._before + self._since
 
     def _end(self) -> None:
         """Behind the last sample everything is visible. Where nothing was said there is nothing to write."""
         self._answering = False
-        self._steps += self.rows.stream % self._every > 0
+        self._steps += self._since % self._every > 0
         self.rows.end_source()
         self.controller.end_source(self._phi_after(self._input.consumed))
         if self._nothing_was_said:
@@ -178,7 +180,7 @@ class AudioSession(Session):
             self._cut_here()
 
     def _cut_here(self) -> None:
-        self._write_the_rest(self.rows.stream * self._token_ms // WORD_MS)
+        self._write_the_rest(self._since * self._token_ms // WORD_MS)
 
     def _roll_over(self) -> None:
         """The slot begins again with nothing: which sounds the last sentence of the target stands for is not known."""
@@ -187,7 +189,7 @@ class AudioSession(Session):
         if self._heard == self._next_seam:  # and not where the target has filled its rows: the encoder may be further by then
             self._pauses.begin()
             self._state.restart()
-        self._before = self._heard
+        self._before, self._since = self._heard, 0
         self._words_before, self._steps = self.controller.words, 0
         self.history = torch.zeros(0)
         self.rows.restart((), 0)
@@ -197,8 +199,8 @@ class AudioSession(Session):
 
     @property
     def visible(self) -> int:
-        """Audio tokens in the slot: all of them, at a decision point."""
-        return self.rows.stream
+        """Audio tokens that the slot knows of: all of them, at a decision point. What heads attend to, those left out by nothing."""
+        return self._since
 
     @property
     def steps(self) -> int:

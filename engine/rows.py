@@ -52,10 +52,11 @@ class Rows:
             self._carried_visible = self.prefix + int(carried.sum())
         return True
 
-    def extend_heard(self, embeddings: torch.Tensor) -> bool:
-        """Adds audio tokens [m, hidden] to the stream, each a unit of its own; False as for `extend`."""
-        first, count = self.stream, len(embeddings)
-        if not self.extend(SourceUnits((NO_ID,) * count, tuple(range(first, first + count)), first + count)):
+    def extend_heard(self, embeddings: torch.Tensor, units: Sequence[int]) -> bool:
+        """Adds audio tokens [k, hidden] to the stream, each a unit of its own, with its number; False as for `extend`."""
+        if not units:
+            return True
+        if not self.extend(SourceUnits((NO_ID,) * len(units), tuple(units), units[-1] + 1)):
             return False
         self._heard.append(embeddings)
         return True

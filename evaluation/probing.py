@@ -178,15 +178,17 @@ def _words(checkpoint: Checkpoint, example: Example) -> _Source:
 
 
 def _sound(checkpoint: Checkpoint, path: Path) -> _Source:
-    """As a session hears it: every audio token is a unit, and a decision is due after `decision_ms` of them, and at the end."""
+    """As a session hears it: every audio token is a unit, and a decision is due after `decision_ms` of them, and at the end, once one of
+    them has reached the backbone."""
     encoder = checkpoint.encoder
     assert encoder is not None
     heard, state = AudioInput(AUDIO, bins=encoder.config.bins, floor=encoder.config.mel_floor), encoder.open()
     pieces = (Piece(state, heard.push(read(path).numpy().tobytes())), Piece(state, heard.end(), last=True))
-    tokens = torch.cat([encoder.encode([piece])[0].embeddings for piece in pieces])
-    count, every = len(tokens), checkpoint.config.decision_ms // encoder.config.token_ms
-    steps = [*range(every, count, every), count] if count else []
-    return _Source([NO_ID] * count, range(count), steps, tokens)
+    first, last = (encoder.encode([piece])[0] for piece in pieces)
+    tokens, every = first + last, checkpoint.config.decision_ms // encoder.config.token_ms
+    count, units = len(tokens.kept), [unit for unit, kept in enumerate(tokens.kept) if kept]
+    steps = [step for step in (*range(every, count, every), count) if units and step > units[0]]
+    return _Source([NO_ID] * len(units), units, steps, tokens.embeddings)
 
 
 def _spread(steps: int, count: int) -> list[int]:

@@ -120,17 +120,18 @@ HEARING = {
 PROJECTOR = Projector(out=32, hidden=40)
 ENCODER = EncoderConfig(bins=80, width=32, layers=2, heads=4, ffn=48, positions=96, restart_after=64, projector=PROJECTOR)
 AUDIO = AudioFormat("pcm16", 16_000)
+BLANK = 632  # what the random encoder takes noise for most often: one token in seven
 
 
 @cache
-def hearing(family: str = "qwen2", *, posteriors: bool = False) -> Checkpoint:
-    """`checkpoint`, with a tiny random encoder in front of it. Its window is 2 s, so that restarts come."""
+def hearing(family: str = "qwen2", *, posteriors: bool = False, blank: int | None = None) -> Checkpoint:
+    """`checkpoint`, with a tiny random encoder in front of it. Its window is 2 s, so that restarts come. blank: with posteriors, BLANK."""
     plain = checkpoint(family)
     own = model(family, vocab_size=plain.backbone.vocab_size, positions=2048)
-    projector = PROJECTOR.model_copy(update={"posteriors": posteriors})
+    projector = PROJECTOR.model_copy(update={"posteriors": posteriors, "blank": blank})
     encoder = random_encoder(ENCODER.model_copy(update={"projector": projector}))
     if posteriors:
-        encoder.vocabulary = Vocabulary(own.get_output_embeddings().weight.detach(), own.get_input_embeddings().weight.detach())
+        encoder.vocabulary = Vocabulary(own.get_output_embeddings().weight.detach(), own.get_input_embeddings().weight.detach(), blank)
     return replace(
         plain,
         name="hearing",
@@ -141,9 +142,11 @@ def hearing(family: str = "qwen2", *, posteriors: bool = False) -> Checkpoint:
     )
 
 
-def hearing_engine(slots: int = 8, length: int = 256, *, tick_tokens: int = 64, family: str = "qwen2", posteriors: bool = False) -> Engine:
+def hearing_engine(
+    slots: int = 8, length: int = 256, *, tick_tokens: int = 64, family: str = "qwen2", posteriors: bool = False, blank: int | None = None
+) -> Engine:
     """An engine over `hearing` with exactly so many slots."""
-    whole = hearing(family, posteriors=posteriors)
+    whole = hearing(family, posteriors=posteriors, blank=blank)
     assert whole.encoder is not None
     row = whole.backbone.shape.bytes_per_row()
     memory = slots * (length * row + whole.encoder.state_bytes) + row

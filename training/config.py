@@ -81,6 +81,8 @@ class Audio(_Part):
     projector:   hidden width of a new projector to the backbone's width; absent: one linear layer
     posteriors:  whether the backbone gets mixtures of its own embeddings, weighted by CTC's probabilities
                  (backbones/audio_posteriors.py); absent: as the base
+    compress:    with posteriors, whether blanks and repeats are left out, as CTC does: a source that is heard takes some five times fewer
+                 rows. Absent: as the base
     train:       `projector` alone, or `all` of the encoder
     lr:          of the encoder without its projector, relative to the optimizer's; Muon takes none of it
     decision_ms: goes into proactivellm.json; read budgets are drawn on the same grid. Absent: the base's
@@ -90,6 +92,7 @@ class Audio(_Part):
     encoder: str | None = None
     projector: int | None = Field(default=None, ge=1)
     posteriors: bool | None = None
+    compress: bool | None = None
     train: Literal["projector", "all"] = "all"
     lr: float = Field(default=1.0, gt=0)
     decision_ms: int | None = Field(default=None, ge=40, multiple_of=40)

@@ -17,7 +17,7 @@ from training.losses.batch_nll import batch_nll
 from training.losses.ctc import ctc
 from training.losses.mslm import mslm
 from training.losses.spsd import spsd
-from training.views import Batch
+from training.views import Batch, without
 
 
 class Loss(BaseModel):
@@ -83,7 +83,9 @@ class PackedModel(nn.Module):
 
     def forward(self, batch: Batch) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
         """[C, R, V] logits: `lm_head` runs on predicted rows only. If what is heard is scored, also [T, V]."""
-        heard, aligned = self._heard(batch)
+        heard, aligned, kept = self._heard(batch)
+        if kept is not None:
+            batch = without(batch, kept)
         if aligned is not None and not len(batch.rows):
             return aligned.new_zeros(0, 0, 0), aligned
         hidden = self.model.base_model(
@@ -93,21 +95,28 @@ class PackedModel(nn.Module):
         logits = rows.view(*batch.rows.shape, -1)
         return logits if aligned is None else (logits, aligned)
 
-    def _heard(self, batch: Batch) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        """What the backbone gets for recordings, [T, D], one example after the other, and CTC's scores, [T, V]; None where there are none.
+    def _heard(self, batch: Batch) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]:
+        """What the backbone gets for recordings, one example after the other, [T, D] or of those that are kept; CTC's scores, [T, V]; and
+        which ones are kept, [T]. None where there is nothing of it.
 
         What is heard is drawn to the rows of `lm_head`, embeddings where they are shared; for CTC these do not give way.
         """
         if not batch.mels:
-            return None, None
+            return None, None, None
         assert self.encoder is not None
         heard = torch.cat([one.embeddings for one in self.encoder.whole([MelFrames(mel, range(len(mel))) for mel in batch.mels])])
-        mixes = self.encoder.config.posteriors
-        if not mixes and not self._ctc:
-            return heard, None
-        vocabulary = Vocabulary(self.model.lm_head.weight.detach(), self.model.get_input_embeddings().weight)
+        config = self.encoder.config
+        if not config.posteriors and not self._ctc:
+            return heard, None, None
+        vocabulary = Vocabulary(self.model.lm_head.weight.detach(), self.model.get_input_embeddings().weight, config.blank)
         scores = vocabulary.scores(heard)
-        return vocabulary.mixed(scores) if mixes else heard, scores if self._ctc else None
+        aligned = scores if self._ctc else None
+        if not config.posteriors:
+            return heard, aligned, None
+        if config.blank is None:
+            return vocabulary.mixed(scores), aligned, None
+        kept = torch.cat([vocabulary.kept(part)[0] for part in torch.split(scores, [units for units in batch.units if units])])
+        return vocabulary.mixed(scores[kept]), aligned, kept
 
     def _inputs(self, batch: Batch, heard: torch.Tensor | None) -> dict[str, torch.Tensor]:
         """Ids, or embeddings [B, N, D] where some of the sources are heard."""

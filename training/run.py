@@ -116,7 +116,7 @@ def _hearing(config: Config, trainee: Trainee) -> Trainee:
     if own is None and config.audio is None:
         return trainee
     settings = config.audio or Audio()
-    encoder = prepare(settings, own, trainee.model.get_input_embeddings().weight)
+    encoder = prepare(settings, own, trainee.model.get_input_embeddings().weight, config.loss.blank)
     # The encoder is written beside the weights, wherever it came from.
     given = {"unit": "ms", "audio": None, "decision_ms": settings.decision_ms or trainee.config.decision_ms}
     return replace(trainee, encoder=encoder, config=trainee.config.model_copy(update=given))

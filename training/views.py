@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from training.augmentation import Mel
 from training.encoding import Ids, Item
@@ -133,6 +134,32 @@ def collate(examples: Sequence[Packed]) -> Batch:
         heard=torch.tensor([place * width + row for place, example in enumerate(examples) for row in example.heard], dtype=torch.long),
         units=tuple(len(example.heard) for example in examples),
         written=tuple(example.predictions for example in examples),
+    )
+
+
+def without(batch: Batch, kept: torch.Tensor) -> Batch:
+    """The batch without the audio tokens that are not `kept` [T]: what is behind them moves up, in rows and in positions.
+
+    `units` stay those of what is heard, which CTC is computed on.
+    """
+    size, wide = batch.tokens.shape
+    stays = (batch.copy != _PADDING).flatten().index_copy(0, batch.heard, kept).view(size, wide)
+    before = functional.pad(stays.cumsum(1), (1, 0))  # [B, N + 1] rows that stay before each
+    width = int(before[:, -1].max())
+    place = before[:, :-1] + width * torch.arange(size, device=before.device)[:, None]  # [B, N] in [B * width]
+
+    def moved(values: torch.Tensor, fill: int) -> torch.Tensor:
+        return values.new_full((size * width,), fill).index_copy(0, place[stays], values[stays]).view(size, width)
+
+    return replace(
+        batch,
+        tokens=moved(batch.tokens, 0),
+        positions=moved(torch.where(batch.copy == _SOURCE, before[:, :-1], batch.positions), 0),
+        limit=moved(before.gather(1, batch.limit), 0),
+        copy=moved(batch.copy, _PADDING),
+        step=moved(batch.step, -1),
+        rows=place.flatten()[batch.rows],
+        heard=place.flatten()[batch.heard[kept]],
     )
 
 

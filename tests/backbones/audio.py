@@ -57,7 +57,10 @@ def stream(model: AudioEncoder, mel: MelFrames, at: Sequence[int]) -> AudioToken
         model.encode([Piece(state, part(mel, start, end), last=number == len(at) - 2)])[0]
         for number, (start, end) in enumerate(pairwise(at))
     ]
-    return AudioTokens(torch.cat([one.embeddings for one in found]), [count for one in found for count in one.seen])
+    whole = found[0]
+    for one in found[1:]:
+        whole += one
+    return whole
 
 
 def _causal(module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, _: Any, **__: Any) -> tuple[torch.Tensor, None]:

@@ -26,6 +26,31 @@ def test_where_one_token_is_certain_it_is_its_embedding() -> None:
     torch.testing.assert_close(Vocabulary(40 * rows, rows).mixed(40 * rows @ rows.T), rows)
 
 
+def test_blanks_and_repeats_are_left_out() -> None:
+    vocabulary = Vocabulary(torch.eye(4), torch.eye(4), blank=3)
+    scores = torch.eye(4)[[0, 0, 3, 0, 1, 2, 2, 3, 3]]
+    kept, last = vocabulary.kept(scores)
+    assert (kept.tolist(), last) == ([True, False, False, True, True, True, False, False, False], 3)
+    assert vocabulary.kept(scores[:2], before=0)[0].tolist() == [False, False]
+    assert vocabulary.kept(scores[:0], before=2)[1] == 2
+    assert Vocabulary(torch.eye(4), torch.eye(4)).kept(scores)[0].all()
+
+
+@settings(max_examples=15, deadline=None)
+@given(data=st.data())
+def test_any_chunking_leaves_out_the_same(data: st.DataObject) -> None:
+    count = data.draw(st.integers(1, 200))
+    model, mel = encoder(), frames(count)
+    rows = torch.randn(50, WIDTH, generator=torch.Generator().manual_seed(0))
+    model.vocabulary = Vocabulary(rows, rows)
+    everything = model.whole([mel])[0]
+    model.vocabulary = Vocabulary(rows, rows, blank=9)
+    whole, cut = model.whole([mel])[0], stream(model, mel, data.draw(cuts(count)))
+    assert (cut.kept, cut.seen) == (whole.kept, whole.seen) == (whole.kept, everything.seen)
+    torch.testing.assert_close(cut.embeddings, whole.embeddings, atol=1e-5, rtol=0)
+    torch.testing.assert_close(whole.embeddings, everything.embeddings[torch.tensor(whole.kept)])
+
+
 @settings(max_examples=15, deadline=None)
 @given(data=st.data())
 def test_any_chunking_gives_the_one_shot_mixtures(data: st.DataObject) -> None:

@@ -1,5 +1,6 @@
 """Sessions that hear: a trajectory is a function of the samples, equals the offline model on every prefix, and knows no future."""
 
+from copy import copy
 from dataclasses import replace
 from itertools import pairwise
 from random import Random
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from backbones import visibility
 from backbones.audio_mel import LOOKAHEAD, MelFrames, log_mel
 from backbones.audio_pcm import AudioFormat
+from backbones.audio_posteriors import Vocabulary
 from backbones.visibility import Trajectory
 from engine.actions import Append, AppendAudio, Decision, Done, End, Event, Failure, Message, Read, Write
 from engine.audio_session import AudioSession
@@ -324,6 +326,40 @@ def test_a_session_that_is_cancelled_has_nothing_left_for_the_encoder() -> None:
     engine.emit()
     assert not engine.busy
     assert engine.free_slots == engine.capacity.slots
+
+
+COMPRESSED = {"posteriors": True, "blank": tiny.BLANK}
+
+
+@settings(max_examples=8, deadline=None)
+@given(cuts=st.lists(st.integers(0, len(PCM) // 2), max_size=12), which=st.integers(0, len(REQUESTS) - 1))
+def test_what_ctc_leaves_out_takes_no_rows_however_samples_are_cut(cuts: list[int], which: int) -> None:
+    """Decisions come at the same phi as where all reaches the backbone."""
+    whole, cut = (
+        tiny.run(tiny.hearing_engine(slots=1, **COMPRESSED), REQUESTS[which], pieces(PCM, where))  # type: ignore[arg-type]  # by name
+        for where in ([], cuts)
+    )
+    assert told(cut) == told(whole)
+    everything = tiny.run(tiny.hearing_engine(slots=1, posteriors=True), REQUESTS[which], pieces(PCM, []))
+    phis = [[event.phi for event in events if isinstance(event, Decision)] for events in (whole, everything)]
+    common = min(max(phis[0]), max(phis[1]))
+    assert {phi for phi in phis[0] if phi <= common} == {phi for phi in phis[1] if phi <= common}
+
+
+def test_a_stream_of_blanks_alone_is_decided_at_its_end() -> None:
+    engine = tiny.hearing_engine(slots=1, posteriors=True)
+    vocabulary = engine.checkpoint.encoder.vocabulary  # type: ignore[union-attr]
+    assert vocabulary is not None
+    same = Vocabulary(torch.zeros_like(vocabulary.head), vocabulary.embeddings, blank=0)
+    encoder = copy(engine.checkpoint.encoder)
+    encoder.vocabulary = same  # type: ignore[union-attr]
+    engine.checkpoint = replace(engine.checkpoint, encoder=encoder)
+    events = tiny.run(engine, REQUESTS[0], pieces(PCM, []))
+    decisions = [event for event in events if isinstance(event, Decision)]
+    assert {decision.phi for decision in decisions} == {3300}
+    done = events[-1]
+    assert isinstance(done, Done)
+    assert done.usage.source_tokens == 0
 
 
 def test_what_is_said_of_so_many_seconds_is_bounded() -> None:

@@ -69,11 +69,22 @@ def test_with_nothing_carried_the_header_asks_again() -> None:
 
 def test_audio_tokens_are_fed_in_order_between_prompt_and_source_end() -> None:
     rows, heard = Rows(REGION, FRAME, (1, 2)), torch.arange(10.0).reshape(5, 2)
-    assert rows.extend_heard(heard[:3])
-    assert rows.extend_heard(heard[3:])
+    assert rows.extend_heard(heard[:3], range(3))
+    assert rows.extend_heard(heard[3:], range(3, 5))
     rows.end_source()
     fed = [run for count in (1, 2, 3, 3) for run in rows.feed(count)[0]]
     assert [(run.start, list(run.tokens)) for run in fed] == [(0, [1]), (1, [2, 0]), (3, [0, 0, 0]), (6, [0, 8, 9])]
     found = [(run.heard_at, None if run.heard is None else run.heard.tolist()) for run in fed if isinstance(run, SourceRun)]
     assert found == [(0, None), (1, [[0, 1]]), (0, [[2, 3], [4, 5], [6, 7]]), (0, [[8, 9]])]
-    assert not rows.extend_heard(heard)
+    assert not rows.extend_heard(heard, range(5))
+
+
+def test_audio_tokens_that_were_left_out_keep_their_numbers() -> None:
+    rows, heard = Rows(REGION, FRAME, (1, 2)), torch.arange(6.0).reshape(3, 2)
+    assert rows.extend_heard(heard[:0], [])
+    assert rows.extend_heard(heard[:2], [1, 4])
+    assert rows.extend_heard(heard[2:], [5])
+    units = fed(rows).probe(8).units
+    assert units is not None
+    assert (units.first, units.of_token.tolist(), units.count) == (2, [1, 4, 5], 8)
+    assert rows.stream == 3

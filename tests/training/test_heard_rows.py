@@ -34,9 +34,14 @@ def encoder(every: int = EVERY) -> Encoder:
     return Encoder(whole.tokenizer, whole.config, 512, heard.sounds(every))
 
 
-def model(*, posteriors: bool = False) -> PackedModel:
+PLAIN: dict[str, Any] = {}
+MIXED: dict[str, Any] = {"posteriors": True}
+COMPRESSED: dict[str, Any] = {"posteriors": True, "blank": tiny.BLANK}
+
+
+def model(**way: Any) -> PackedModel:
     """The tiny hearing checkpoint's weights, as they are trained: what is heard is mixed by the model in training, by the encoder else."""
-    whole = tiny.hearing(posteriors=posteriors).encoder
+    whole = tiny.hearing(**way).encoder
     assert whole is not None
     return PackedModel(offline("qwen2").model, random_encoder(whole.config))
 
@@ -49,56 +54,60 @@ def messages(pcm: bytes, rng: Random) -> list[Message]:
 
 def units_read(session: Any) -> int:
     """Whole decision units in the slot, or one more than there are once the source has ended."""
-    return session.rows.stream // EVERY + bool(session.controller.source_ended)
+    return session.visible // EVERY + bool(session.controller.source_ended)
 
 
-def trained(of: Item, written: list[int], probed: list[Probed], *, posteriors: bool) -> torch.Tensor:
+def trained(of: Item, written: list[int], probed: list[Probed], way: dict[str, Any]) -> torch.Tensor:
     """[probes, V] as test_served_rows.trained gives them."""
     target = np.array([*written, 0])
     whole = Item(
         of.id, of.source, of.prefix, of.units, of.count, of.header, target, np.ones(len(target), bool), forbid_end=False, mel=of.mel
     )
     phis = [np.array([*probe.committed, *[probe.phi] * (len(target) - len(probe.committed))]) for probe in probed]
-    for probe, phi in zip(probed, phis, strict=True):
-        assert whole.rows(phi)[probe.index] == probe.visible
     with torch.inference_mode():
-        logits = model(posteriors=posteriors)(collate([pack(whole, phis, batch_view=False, offset=0)]))
+        logits = model(**way)(collate([pack(whole, phis, batch_view=False, offset=0)]))
     return logits[range(len(probed)), [probe.index for probe in probed]]
 
 
-def compared(folder: Path, seed: int, task: str, *, posteriors: bool) -> tuple[Item, list[int], list[Probed]]:
+def compared(folder: Path, seed: int, task: str, way: dict[str, Any]) -> tuple[Item, list[int], list[Probed]]:
     rng = Random(seed)
     samples = heard.noise(rng.randint(1, 48_000), seed)
     path = folder / "heard.wav"
     soundfile.write(path, samples, 16_000, subtype="PCM_16")
     pcm = soundfile.read(path, dtype="int16")[0].tobytes()
     request = Request(task, head="entropy", threshold=0.5, audio=tiny.AUDIO)
-    session, probed, _ = serve(tiny.hearing_engine(slots=2, posteriors=posteriors), request, messages(pcm, rng), rng, units_read)
+    session, probed, _ = serve(tiny.hearing_engine(slots=2, **way), request, messages(pcm, rng), rng, units_read)
     item = encoder().encode(Example("heard", "", ("-",), audio=path), tiny.HEARING[task], "here")
     return item, list(session.rows.target[len(session._frame.header) :]), probed
 
 
-@pytest.mark.parametrize(("task", "posteriors"), [("listen", False), ("listen", True), ("late", False)])
+@pytest.mark.parametrize(
+    ("task", "way"), [("listen", PLAIN), ("listen", MIXED), ("listen", COMPRESSED), ("late", PLAIN), ("late", COMPRESSED)]
+)
 @settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_the_servers_probes_are_the_packed_stream_views_rows(
-    tmp_path_factory: pytest.TempPathFactory, task: str, posteriors: bool, seed: int
+    tmp_path_factory: pytest.TempPathFactory, task: str, way: dict[str, Any], seed: int
 ) -> None:
-    item, written, probed = compared(tmp_path_factory.mktemp("heard"), seed, task, posteriors=posteriors)
+    item, written, probed = compared(tmp_path_factory.mktemp("heard"), seed, task, way)
     assert probed
+    for probe in probed:
+        rows = item.rows(np.array([probe.phi]))[0]
+        assert probe.visible <= rows if way is COMPRESSED else probe.visible == rows
     served = torch.stack([probe.logits for probe in probed])
-    torch.testing.assert_close(trained(item, written, probed, posteriors=posteriors), served, atol=TOLERANCE, rtol=0)
+    torch.testing.assert_close(trained(item, written, probed, way), served, atol=TOLERANCE, rtol=0)
 
 
-@pytest.mark.parametrize("posteriors", [False, True])
-def test_the_proof_can_fail(tmp_path: Path, posteriors: bool) -> None:
+@pytest.mark.parametrize(("way", "other"), [(PLAIN, MIXED), (MIXED, COMPRESSED), (COMPRESSED, MIXED)])
+def test_the_proof_can_fail(tmp_path: Path, way: dict[str, Any], other: dict[str, Any]) -> None:
     """Other frames, or the other way of hearing, and the logits are off by far more than the tolerance."""
-    item, written, probed = compared(tmp_path, 3, "listen", posteriors=posteriors)
+    item, written, probed = compared(tmp_path, 3, "listen", way)
     assert item.mel is not None
+    assert (probed[-1].visible < len(item.source)) == (way is COMPRESSED)
     wrong = replace(item, mel=item.mel + np.float32(0.5))
     served = torch.stack([probe.logits for probe in probed])
-    assert (trained(wrong, written, probed, posteriors=posteriors) - served).abs().max() > 50 * TOLERANCE
-    assert (trained(item, written, probed, posteriors=not posteriors) - served).abs().max() > 50 * TOLERANCE
+    assert (trained(wrong, written, probed, way) - served).abs().max() > 50 * TOLERANCE
+    assert (trained(item, written, probed, other) - served).abs().max() > 50 * TOLERANCE
 
 
 def test_text_and_recordings_share_a_batch(tmp_path: Path) -> None:

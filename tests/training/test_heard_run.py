@@ -222,6 +222,27 @@ def test_adapters_on_a_model_of_text_learn_to_answer_what_they_hear(tmp_path: Pa
     transcribed(engine, tones.parent / rows[0]["audio"], "spoken_answer", {"question": "what did I hear"})
 
 
+def test_blanks_are_left_out_where_that_is_asked_for_and_stay_so(tmp_path: Path, tones: Path) -> None:
+    hears = {"posteriors": True, "compress": True}
+    base = train(config(tmp_path / "run", tones, audio=hears, loss={"ctc": 0.3, "blank": 200}), QUIET)
+    shared = {"model": {"base": str(base), "fresh": None, "template": None}, "run": {"steps": 2}}
+    on = train(config(tmp_path / "on", tones, audio=None, **shared), QUIET)
+    checkpoint = loading.load(str(on), dtype="float32")
+    assert checkpoint.encoder is not None
+    assert checkpoint.encoder.vocabulary is not None
+    assert checkpoint.encoder.vocabulary.blank == 200
+    row = json.loads(tones.read_text(encoding="utf-8").splitlines()[0])
+    transcribed(Engine(checkpoint, EngineConfig(kv_memory=2**22, slot_length=96)), tones.parent / row["audio"])
+    off = train(config(tmp_path / "off", tones, audio={"encoder": None, "compress": False}, **shared), QUIET)
+    encoder = loading.load(str(off), dtype="float32").encoder
+    assert encoder is not None
+    assert (encoder.config.posteriors, encoder.config.blank) == (True, None)
+    with pytest.raises(InvalidValueError, match=r"expected blank in \[loss\]"):
+        train(config(tmp_path / "a", tones, audio=hears), QUIET)
+    with pytest.raises(InvalidValueError, match="expected posteriors with compress"):
+        train(config(tmp_path / "b", tones, audio={"compress": True}, loss={"blank": 200}), QUIET)
+
+
 def test_what_cannot_be_trained_is_refused(tmp_path: Path, tones: Path) -> None:
     plain = config(tmp_path / "run", tones).model_dump(mode="json", by_alias=True)
     for of_texts in ({"join": [0.5, 0.5]}, {"carried": 0.5}, {"max_words": 9}):

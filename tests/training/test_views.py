@@ -1,6 +1,7 @@
 """Packed views: each copy equals a forward of its own, in outputs, losses and gradients; nothing leaks between copies or examples."""
 
 from copy import deepcopy
+from dataclasses import replace
 from functools import cache
 from random import Random
 from typing import Any
@@ -18,7 +19,7 @@ from tests import tiny
 from tests.training import examples
 from training.encoding import Ids, Item
 from training.objective import Loss, PackedModel, losses
-from training.views import collate, pack
+from training.views import collate, pack, without
 
 
 @cache
@@ -131,3 +132,25 @@ def test_lm_head_runs_on_predicted_rows_only() -> None:
 def test_a_plain_stage_packs_no_stream_view() -> None:
     of = examples.item(3, tiny.TASKS["echo"])
     assert len(pack(of, [], batch_view=True, offset=0)) == len(of.source) + len(of.header) - 1 + len(of.target)
+
+
+@settings(max_examples=30, deadline=None)
+@given(data=st.data(), seed=st.integers(0, 1000))
+def test_what_is_left_out_of_a_recording_leaves_no_trace(data: st.DataObject, seed: int) -> None:
+    """The batch is that of items which never had the tokens; one that is read stays as it is."""
+    items, phis = drawn(seed, 3, 2)
+    heard = [replace(of, mel=np.zeros((4, 80), np.float32)) for of in items[:2]]
+    kept = [np.array(data.draw(st.lists(st.booleans(), min_size=len(of.units), max_size=len(of.units)))) for of in heard]
+    shorter = []
+    for of, which in zip(heard, kept, strict=True):
+        stays = np.ones(len(of.source), bool)
+        stays[of.prefix : of.prefix + len(of.units)] = which
+        shorter.append(replace(of, source=of.source[stays], units=of.units[which]))
+    before, after = (
+        collate([pack(of, phi, batch_view=True, offset=7) for of, phi in zip([*some, items[2]], phis, strict=True)])
+        for some in (heard, shorter)
+    )
+    found = without(before, torch.from_numpy(np.concatenate(kept)))
+    assert found.units == before.units
+    for name in ("tokens", "positions", "limit", "copy", "step", "rows", "labels", "heard"):
+        assert torch.equal(getattr(found, name), getattr(after, name)), name
