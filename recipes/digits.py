@@ -131,6 +131,8 @@ def main(  # noqa: PLR0913, PLR0917 (one a flag)
     piper_program: Annotated[str, typer.Option(help="The program that reads with it.")] = "piper",
 ) -> None:
     """Make sequences of 3 to 8 spoken digits with pauses."""
+    if not takes and (espeak or piper or not speakers):
+        raise InvalidValueError("expected takes with voices that read digits, or with voices alone; got 0", param="takes")
     voices = [*readers(piper, piper_program, TEST_VOICE)["train"], *map(Espeak, espeak or ())] if takes else []
     read_aloud = aloud(voices, takes)
     make(read(data), out, test_speaker, count=count, test_count=test_count, voices=read_aloud, repeats=repeats, speakers=speakers)

@@ -23,7 +23,7 @@ Samples = NDArray[np.float32]
 class Recording:
     """What is said in [n] samples of RATE. word_ends: ms at which each word of the text ends, or nothing where nobody knows.
 
-    inputs: of the task that it is for
+    inputs: of the task that it is for; said: what is said, where `text` is something else
     """
 
     id: str
@@ -32,6 +32,7 @@ class Recording:
     samples: Samples
     word_ends: tuple[int, ...] = ()
     inputs: Mapping[str, str] = field(default_factory=dict)
+    said: str | None = None
 
     @property
     def seconds(self) -> float:
@@ -75,6 +76,7 @@ class Recordings:
         row: dict[str, object] = {"id": one.id, "cluster": one.cluster, "audio": f"{path.parent.name}/{path.name}", "target": one.text}
         row |= {"word_ends": one.word_ends} if one.word_ends else {}
         row |= {"inputs": dict(one.inputs)} if one.inputs else {}
+        row |= {"said": one.said} if one.said else {}
         with self._rows.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
         self.ids.add(one.id)

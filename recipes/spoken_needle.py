@@ -5,7 +5,6 @@
 Knows the generator and voices by their protocol. A long passage takes minutes to hear: it is for backbones with room for that.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -29,19 +28,13 @@ def passages(split: str, seed: int, max_words: int) -> Iterator[Example]:
 
 
 def make(out: Path, split: str, voices: Sequence[Voice], *, count: int, seed: int, max_words: int = needle_qa.MAX_WORDS) -> None:
-    """Writes what is missing of `count` passages; voices take turns. What they say stands in `SPLIT.text.jsonl`, to learn to hear them."""
+    """Writes what is missing of `count` passages; voices take turns. What they say stands beside the answer, to learn to hear them."""
     written, left = Recordings(out, split), passages(split, seed, max_words)
-    said: dict[str, str] = {}
     for turn in track(range(-(-count // BATCH)), description=split):
         batch = list(islice(left, min(BATCH, count - turn * BATCH)))
-        said |= {example.id: _text(example) for example in batch}
         missing = [example for example in batch if example.id not in written.ids]
         for one in _read(voices[turn % len(voices)], missing) if missing else ():
             written.add(one)
-    rows = [json.loads(line) for line in (out / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()]
-    spoken = [{**row, "id": f"{row['id']}:text", "target": said[row["id"]], "inputs": {}} for row in rows if row["id"] in said]
-    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in spoken)
-    (out / f"{split}.text.jsonl").write_text(text, encoding="utf-8")
 
 
 def _text(example: Example) -> str:
@@ -51,7 +44,14 @@ def _text(example: Example) -> str:
 def _read(voice: Voice, examples: Sequence[Example]) -> list[Recording]:
     read = voice.read([_text(example) for example in examples])
     return [
-        Recording(example.id, f"{voice.name}:{example.cluster}", example.references[0], samples, inputs=dict(example.inputs))
+        Recording(
+            example.id,
+            f"{voice.name}:{example.cluster}",
+            example.references[0],
+            samples,
+            inputs=dict(example.inputs),
+            said=_text(example),
+        )
         for example, samples in zip(examples, read, strict=True)
     ]
 

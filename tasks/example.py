@@ -17,6 +17,7 @@ class Example:
     oracle:     words of the source after which the target is known (whitespace words); None where nobody knows
     prompt:     what stands in place of the task's own prompt; None: nothing does
     audio:      the recording that is the source, in place of text
+    said:       what is said in the recording, where the references are something else; None: nobody knows, or they are it
     word_ends:  of the main reference's whitespace words, where each ends in the recording, in ms; empty where nobody knows
     """
 
@@ -28,4 +29,5 @@ class Example:
     oracle: int | None = None
     prompt: str | None = None
     audio: Path | None = None
+    said: str | None = None
     word_ends: tuple[int, ...] = ()

@@ -14,12 +14,14 @@ class Record(BaseModel):
     """One line. `oracle` counts the source's words after which the target is known.
 
     audio: a recording in place of `source`, its path relative to the file; prompt: in place of the task's own
+    said: what is said in the recording, where the target is something else: CTC is trained on it
     word_ends: ms at which each word of the target ends in the recording
     """
 
     model_config = ConfigDict(extra="forbid")
     source: str | None = Field(default=None, min_length=1)
     audio: str | None = Field(default=None, min_length=1)
+    said: str | None = Field(default=None, min_length=1)
     prompt: str | None = None
     target: str | None = None
     targets: list[str] | None = Field(default=None, min_length=1)
@@ -33,6 +35,8 @@ class Record(BaseModel):
     def _one_of_source_and_audio(self) -> "Record":
         if (self.source is None) == (self.audio is None):
             raise ValueError("expected either source or audio")
+        if self.said is not None and self.audio is None:
+            raise ValueError("expected said with audio alone")
         return self
 
     @model_validator(mode="after")
@@ -54,7 +58,7 @@ def _example(path: Path, number: int, line: str) -> Example:
     try:
         record = Record.model_validate_json(line)
     except ValidationError as error:
-        wanted = "an object with source or audio, target or targets, and perhaps prompt, inputs, id, cluster, oracle, word_ends"
+        wanted = "an object with source or audio, target or targets, and perhaps prompt, said, inputs, id, cluster, oracle, word_ends"
         raise InvalidValueError(f"{path}, line {number}: expected {wanted}; got {reason(error)}") from error
     name = record.id if record.id is not None else f"{name_of(path)}:{number}"
     references = (record.target,) if record.target is not None else tuple(record.targets or ())
@@ -67,5 +71,6 @@ def _example(path: Path, number: int, line: str) -> Example:
         oracle=record.oracle,
         prompt=record.prompt,
         audio=path.parent / record.audio if record.audio is not None else None,
+        said=record.said,
         word_ends=record.word_ends,
     )

@@ -34,6 +34,7 @@ class Item:
     asked:  [P] whether a decision may precede this prediction: with gate `word`, a begun word is finished without reading
     carried: units of the source, and predictions of the target, that a stream brought with it from the slot before
     mel:    [frames, bins] of a source that is heard
+    said:   tokens of what is said in it and the end token, where that is not the target
     """
 
     id: str
@@ -47,6 +48,7 @@ class Item:
     forbid_end: bool
     carried: tuple[int, int] = (0, 0)
     mel: Mel | None = None
+    said: Ids | None = None
 
     def behind_carried(self, phi: Ids) -> Ids:
         """[P] from phi of the predictions behind the carried ones: those see the source that was carried with them."""
@@ -173,6 +175,7 @@ class Encoder:
             asked=asked,
             forbid_end=task.forbid_end_before_source_end,
             mel=None if heard is None else heard.mel,
+            said=None if example.said is None else np.array([*self._target_ids((example.said,)), self.end]),
         )
 
     def _stream(self, text: str) -> tuple[Sequence[int], Sequence[int], int, Sequence[int]]:

@@ -132,7 +132,7 @@ def judge(loss: Loss, model: nn.Module, batch: Batch) -> Losses:
     logits, heard = made if isinstance(made, tuple) else (made, None)
     aligned = None
     if loss.ctc and heard is not None:
-        aligned = ctc(_precise(heard), batch.units, batch.labels, batch.written, loss.blank)
+        aligned = ctc(_precise(heard), batch.units, batch.said, batch.spelled, loss.blank)
     return losses(loss, logits, batch.labels, aligned)
 
 

@@ -28,6 +28,7 @@ class Packed:
     target: [P] the tokens to be predicted; the first `carried` of them bear no loss
     text_tokens: of source and target, each once
     mel: [frames, bins] of a source that is heard; its audio tokens take the rows `heard`
+    said: tokens of what is said in it and the end token: the predictions that bear a loss, unless the item knows better
     """
 
     id: str
@@ -39,6 +40,7 @@ class Packed:
     first: int
     target: Ids
     text_tokens: int
+    said: Ids
     carried: int = 0
     mel: Mel | None = None
     heard: range = range(0)
@@ -58,7 +60,8 @@ class Batch:
 
     tokens, positions, limit, copy, step: [B, N]; rows: [C, R] where in [B * N] each copy makes each prediction; labels: [R]
     mels: of the examples that are heard; heard: [T] where in [B * N] their audio tokens go, one example after the other
-    units, written: of each example, its audio tokens (0 for a text) and its predictions
+    said: [S] what is said in each, the end token behind it
+    units, spelled: of each example, its audio tokens (0 for a text), and how many of S are its own
     """
 
     ids: tuple[str, ...]
@@ -71,8 +74,9 @@ class Batch:
     labels: torch.Tensor
     mels: tuple[torch.Tensor, ...]
     heard: torch.Tensor
+    said: torch.Tensor
     units: tuple[int, ...]
-    written: tuple[int, ...]
+    spelled: tuple[int, ...]
 
     def to(self, device: torch.device) -> "Batch":
         """The same on another device, but for `mels`, which the encoder moves."""
@@ -108,6 +112,7 @@ def pack(item: Item, phis: Sequence[Ids], *, batch_view: bool, offset: int) -> P
         first=size + shared,
         target=item.target,
         text_tokens=size + predictions,
+        said=item.target[item.carried[1] :] if item.said is None else item.said,
         carried=item.carried[1],
         mel=item.mel,
         heard=range(0) if item.mel is None else range(item.prefix, item.prefix + len(item.units)),
@@ -132,8 +137,9 @@ def collate(examples: Sequence[Packed]) -> Batch:
         labels=torch.from_numpy(np.concatenate([example.target[example.carried :] for example in examples])),
         mels=tuple(torch.from_numpy(example.mel) for example in examples if example.mel is not None),
         heard=torch.tensor([place * width + row for place, example in enumerate(examples) for row in example.heard], dtype=torch.long),
+        said=torch.from_numpy(np.concatenate([example.said for example in examples])),
         units=tuple(len(example.heard) for example in examples),
-        written=tuple(example.predictions for example in examples),
+        spelled=tuple(len(example.said) for example in examples),
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -58,9 +59,10 @@ def test_baselines_know_how_long_a_recording_is(examples: list[Example]) -> None
     assert request.audio is not None
 
 
-def test_every_probe_of_a_recording_is_what_a_session_sees_at_its_decision_points(examples: list[Example]) -> None:
+@pytest.mark.parametrize("way", [{}, {"posteriors": True, "blank": tiny.BLANK}])
+def test_every_probe_of_a_recording_is_what_a_session_sees_at_its_decision_points(examples: list[Example], way: dict[str, Any]) -> None:
     """A head that never reaches its threshold is asked at every step but the last: its scores are those of each prefix's first token."""
-    checkpoint = tiny.hearing()
+    checkpoint = tiny.hearing(**way)
     found = [seen for item in probing.probe_items(checkpoint, checkpoint.backbone, "listen", examples, probing.Limits()) for seen in item]
     assert {(seen.item, seen.phi) for seen in found} == {(0, 10), (0, 20), (0, 25), (1, 10), (1, 20), (1, 30), (1, 37), (2, 5)}
     assert all(seen.attention.shape == (seen.phi,) for seen in found)

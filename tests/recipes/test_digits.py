@@ -109,3 +109,9 @@ def test_what_is_not_the_data_set_is_refused(known: digits.Digits, tmp_path: Pat
         digits.read(tmp_path)
     with pytest.raises(UnknownNameError, match="expected speaker to be one of: ann, bob, cy; got 'dee'"):
         digits.make(known, tmp_path, "dee", count=1, test_count=1)
+
+
+@pytest.mark.parametrize("asked", [{"espeak": ["en-us"]}, {"piper": Path("joe.onnx")}, {"speakers": False}])
+def test_voices_that_read_nothing_are_refused(tmp_path: Path, asked: dict[str, Any]) -> None:
+    with pytest.raises(InvalidValueError, match="expected takes with voices that read digits"):
+        digits.main(tmp_path, tmp_path / "out", **asked)

@@ -29,6 +29,7 @@ def test_what_is_not_given_has_a_default(tmp_path: Path) -> None:
         ({"source": "a"}, "expected either target or targets"),
         ({"target": "b"}, "expected either source or audio"),
         ({"source": "a", "audio": "a.wav", "target": "b"}, "expected either source or audio"),
+        ({"source": "a", "said": "a", "target": "b"}, "expected said with audio alone"),
         ({"audio": "a.wav", "target": "b", "word_ends": [-1]}, "word_ends.0: Input should be greater than or equal to 0"),
         ({"source": "a", "target": "b", "targets": ["b"]}, "expected either target or targets"),
         ({"source": "a", "targets": []}, "targets: List should have at least 1 item"),
@@ -43,6 +44,7 @@ def test_what_is_not_the_format_is_refused(tmp_path: Path, row: object, got: str
 
 
 def test_a_recording_lies_beside_the_file_that_names_it(tmp_path: Path) -> None:
-    row = {"audio": "sounds/a.flac", "target": "one two", "prompt": "Write:", "word_ends": [400, 900]}
+    row = {"audio": "sounds/a.flac", "target": "one two", "prompt": "Write:", "word_ends": [400, 900], "said": "1 2"}
     (found,) = read(write(tmp_path / "mine.jsonl", row))
+    assert found.said == "1 2"
     assert (found.audio, found.source, found.prompt, found.word_ends) == (tmp_path / "sounds/a.flac", "", "Write:", (400, 900))

@@ -124,6 +124,17 @@ def test_text_and_recordings_share_a_batch(tmp_path: Path) -> None:
     torch.testing.assert_close(together, alone, atol=TOLERANCE, rtol=0)
 
 
+def test_ctc_is_of_what_is_said_and_not_of_the_answer_to_it(tmp_path: Path) -> None:
+    path = heard.write(tmp_path / "a.wav", heard.noise(20_000))
+    plain = Example("a", "", ("the dog",), audio=path)
+    items = [encoder().encode(row, tiny.HEARING["listen"], "here") for row in (plain, replace(plain, said="the cat sat"))]
+    batch = collate([pack(item, [np.full(len(item.target), 1)], batch_view=True, offset=0) for item in items])
+    spelled = encoder().encode(replace(plain, references=("the cat sat",)), tiny.HEARING["listen"], "here").target
+    assert batch.labels.tolist() == [*items[0].target, *items[0].target]
+    assert batch.said.tolist() == [*items[0].target, *spelled]
+    assert batch.spelled == (len(items[0].target), len(spelled))
+
+
 def test_both_halves_learn(tmp_path: Path) -> None:
     """Gradients reach the encoder through the stream view, and none through tokens that it may not see."""
     path = heard.write(tmp_path / "a.wav", heard.noise(32_000))
