@@ -145,6 +145,22 @@ def transcribed(engine: Engine, path: Path, task: str = "transcribe", inputs: di
     return done.text.strip()
 
 
+def test_ctc_alone_on_an_adapters_base_goes_on_to_the_identical_losses(tmp_path: Path, tones: Path) -> None:
+    """The adapter never has a gradient, so its optimizer has no state to go on from."""
+    base = train(config(tmp_path / "base", tones, run={"steps": 1}), QUIET)
+    changes: dict[str, Any] = {
+        "model": {"base": str(base), "fresh": None, "template": None},
+        "lora": {"r": 4},
+        "loss": {"batch": False, "mslm": False, "spsd": False, "ctc": 1.0},
+    }
+    train(config(tmp_path / "whole", tones, **changes), QUIET)
+    broken = config(tmp_path / "broken", tones, run={"checkpoint_steps": 2}, **changes)
+    with pytest.MonkeyPatch.context() as patch:
+        kill(broken, 3, patch)
+    train(broken, QUIET)
+    assert losses(tmp_path / "broken") == losses(tmp_path / "whole")
+
+
 def test_only_the_projector_learns_where_that_is_asked_for(tmp_path: Path, tones: Path) -> None:
     train(config(tmp_path / "run", tones, audio={"train": "projector"}, run={"steps": 2}), QUIET)
     assert {name.split(".")[1] for name in weights(tmp_path / "run") if name.startswith("encoder.")} == {"projector"}
