@@ -65,13 +65,13 @@ class CheckpointConfig(BaseModel):
 class Tier(BaseModel):
     """A named threshold. Hand-set values say `calibrated: false`.
 
-    metric, target, achieved: the latency that is aimed at, and what development data gave: mean RCO, or AIL or LAAL in words
+    metric, target, achieved: the latency that is aimed at, and what development data gave: mean RCO, AIL or LAAL, or lag in ms
     data, date:               of the calibration: sha256 of the development data (tasks/data.py) and the day
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     threshold: float
-    metric: Literal["rco", "ail", "laal"] = "rco"
+    metric: Literal["rco", "ail", "laal", "lag"] = "rco"
     target: float | None = None
     achieved: float | None = None
     calibrated: bool

@@ -143,7 +143,7 @@ PARTS: dict[str, Part] = {
         dev_items=30,
         heads=HEADS,
         grid=12,
-        aims=(Aim(DIGITS_POINT, "rco", 0.65), *(Aim("curve", "rco", share) for share in (0.58, 0.75, 0.9))),
+        aims=(Aim(DIGITS_POINT, "lag", 800), *(Aim("curve", "rco", share) for share in (0.58, 0.75, 0.9))),
         baselines=SPEECH,
     ),
     "speech-sentences": Part(

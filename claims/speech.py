@@ -17,6 +17,7 @@ DIGITS, SENTENCES = "speech-digits", "speech-sentences"
 TURN = f"{DIGITS}."  # before the speaker in the name of the results of a model that did not hear him
 WHERE = {DIGITS: "digits of an unseen speaker", SENTENCES: "sentences of an unseen voice"}
 WER, LAG = "wer_words", LATENCY_KEYS["WORD_LAG"]
+AIMS = {"rco": "RCO of {:g}", "lag": "{:g} ms from a word's end"}
 MOST_WER, MOST_LAG = 5.0, 1000.0  # percent; ms
 
 
@@ -74,7 +75,7 @@ def _grid(figures: Figures) -> Grid:
     rows = []
     for point in figures.header.points:
         label = point.policy.label
-        aim = f"RCO of {point.target:g}" if point.target is not None else ""
+        aim = AIMS.get(point.metric or "", "{:g}").format(point.target) if point.target is not None else ""
         cells = [number(figures.figure(label, key), 2 if names[key] == "RCO" else 0) for key in keys]
         rows.append((label, aim, *cells, number(figures.figure(label, ("quality", WER)), 1)))
     return Grid(f"{WHERE[figures.header.name]}: {len(figures.items):,} recordings ({figures.header.model})", [header, *rows])

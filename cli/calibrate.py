@@ -15,7 +15,7 @@ def calibrate(  # noqa: PLR0913, PLR0917 (one a flag)
     ] = None,
     target: Annotated[
         list[str] | None,
-        typer.Option(help="[TIER:]rco=0.80, ail=3 or laal=4; repeat for several. [default: the task's own, in RCO]", show_default=False),
+        typer.Option(help="[TIER:]rco=0.80, ail=3, laal=4 or lag=800; repeat for several. [default: the task's]", show_default=False),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the settings, if not the model's own.")] = None,
     limit: Annotated[int, typer.Option(help="At most so many items, spread evenly over the data, which may be sorted.", min=1)] = 300,

@@ -12,19 +12,20 @@ import numpy as np
 from sklearn.isotonic import IsotonicRegression  # type: ignore[import-untyped]
 
 from errors import InvalidValueError
+from evaluation import word_lag
 from evaluation.latency import LATENCY, Delays, mean
 from evaluation.record import Record
 
-Metric = Literal["rco", "ail", "laal"]
+Metric = Literal["rco", "ail", "laal", "lag"]
 FIRST, MOST = 8, 16  # thresholds run at first, and at most
-CLOSE = {"rco": 0.005, "ail": 0.1, "laal": 0.1}  # no further threshold is run for a target that is met as closely
-TARGET = re.compile(r"(?:(\w+):)?(rco|ail|laal)=(-?\d+(?:\.\d+)?)")
+CLOSE = {"rco": 0.005, "ail": 0.1, "laal": 0.1, "lag": 20.0}  # no further threshold is run for a target that is met as closely
+TARGET = re.compile(r"(?:(\w+):)?(rco|ail|laal|lag)=(-?\d+(?:\.\d+)?)")
 NAMES = {1: ("medium",), 2: ("low", "high"), 3: ("low", "medium", "high")}
 
 
 @dataclass(frozen=True)
 class Target:
-    """A tier's name and the latency that it is to have: `rco` in [0, 1], `ail` and `laal` in words."""
+    """A tier's name and the latency that it is to have: `rco` in [0, 1], `ail` and `laal` in units, `lag` in ms."""
 
     tier: str
     metric: Metric
@@ -49,7 +50,7 @@ def parse_targets(given: Sequence[str]) -> list[Target]:
     for text in given:
         match = TARGET.fullmatch(text.strip())
         if match is None:
-            raise InvalidValueError(f"expected a target such as rco=0.80, ail=3 or low:laal=4; got {text!r}", param="target")
+            raise InvalidValueError(f"expected a target such as rco=0.80, ail=3, lag=800 or low:laal=4; got {text!r}", param="target")
         found.append((match[1], cast("Metric", match[2]), float(match[3])))
     if all(name is None for name, _, _ in found) and len(found) in NAMES and len({metric for _, metric, _ in found}) == 1:
         found = [
@@ -64,18 +65,33 @@ def parse_targets(given: Sequence[str]) -> list[Target]:
 
 
 def latency(records: Sequence[Record], metric: Metric) -> float:
-    """Mean latency of the items: RCO and AIL over target tokens as in the paper, LAAL over target words as SimulEval's.
+    """Mean latency of the items: RCO and AIL over target tokens as in the paper, LAAL over target words as SimulEval's, lag over the
+    recognised words of recordings that say where words end (evaluation/word_lag.py).
 
     Raises InvalidValueError where no item has one.
     """
+    found = _latency(records, metric)
+    if found is None:
+        raise _unknown(metric, len(records))
+    return found
+
+
+def _unknown(metric: Metric, items: int) -> InvalidValueError:
+    needed = (
+        "word_ends, and words of them recognised, for a lag" if metric == "lag" else f"a source and a target, for a mean {metric.upper()}"
+    )
+    return InvalidValueError(f"expected items with {needed}; got none of {items}")
+
+
+def _latency(records: Sequence[Record], metric: Metric) -> float | None:
+    if metric == "lag":
+        means = [float(np.mean(lags)) for lags in map(word_lag.lags, records) if lags]
+        return float(np.mean(means)) if means else None
     if metric == "laal":
         delays = [Delays(r.word_delays, r.source_length, len(r.references[0].split())) for r in records]
     else:
         delays = [Delays(r.delays, r.source_length) for r in records]
-    found = mean(LATENCY[metric.upper()], delays)
-    if found is None:
-        raise InvalidValueError(f"expected items with a source and a target, got none of {len(records)} that has a {metric.upper()}")
-    return found
+    return mean(LATENCY[metric.upper()], delays)
 
 
 Measure = Callable[[Sequence[float]], Mapping[float, list[Record]]]
@@ -98,9 +114,9 @@ def calibrate(measure: Measure, first: Sequence[float], targets: Sequence[Target
 
 def invert(runs: Mapping[float, list[Record]], target: Target) -> float:
     """The threshold at which the isotonic curve through the runs reaches the target; the nearest end where it does not."""
-    thresholds = sorted(runs)
-    values = [latency(runs[threshold], target.metric) for threshold in thresholds]
-    fitted = IsotonicRegression(increasing=True).fit_transform(np.array(thresholds), np.array(values))
+    measured = _measured(runs, target.metric)
+    thresholds = sorted(measured)
+    fitted = IsotonicRegression(increasing=True).fit_transform(np.array(thresholds), np.array([measured[t] for t in thresholds]))
     # Where the curve is flat several thresholds have one latency: the middle of them.
     levels = sorted(set(fitted.tolist()))
     middles = [float(np.mean([t for t, f in zip(thresholds, fitted, strict=True) if f == level])) for level in levels]
@@ -109,8 +125,16 @@ def invert(runs: Mapping[float, list[Record]], target: Target) -> float:
 
 def _at(runs: Mapping[float, list[Record]], target: Target) -> tuple[float, float]:
     """(threshold, latency) of the run nearest to the target."""
-    measured = [(threshold, latency(records, target.metric)) for threshold, records in runs.items()]
-    return min(measured, key=lambda run: abs(run[1] - target.value))
+    return min(_measured(runs, target.metric).items(), key=lambda run: abs(run[1] - target.value))
+
+
+def _measured(runs: Mapping[float, list[Record]], metric: Metric) -> dict[float, float]:
+    """Latency by threshold. One that wrote no word of the recordings has no lag, and is left out; InvalidValueError where all are."""
+    found = {threshold: _latency(records, metric) for threshold, records in runs.items()}
+    known = {threshold: value for threshold, value in found.items() if value is not None}
+    if not known:
+        raise _unknown(metric, sum(map(len, runs.values())))
+    return known
 
 
 def quantiles(scores: Sequence[float], count: int = FIRST) -> list[float]:

@@ -72,8 +72,20 @@ def test_noise_that_is_not_monotone_is_fitted_before_it_is_inverted() -> None:
     assert invert(runs, Target("t", "rco", 1.0)) == pytest.approx(0.4)
 
 
+def test_a_lag_is_of_the_words_that_were_recognised() -> None:
+    said = {"references": ("one two",), "word_ends": (400, 800)}
+    heard = record(0.5).model_copy(update={**said, "target": "one too", "word_writes": (700, 900)})
+    late = heard.model_copy(update={"target": "one two", "word_writes": (900, 1500)})
+    unknown = heard.model_copy(update={"target": "a b"})
+    assert latency([heard, late, unknown], "lag") == (300 + (500 + 700) / 2) / 2
+    assert invert({0.1: [unknown], 0.2: [heard], 0.4: [late]}, Target("t", "lag", 450)) == pytest.approx(0.3)
+    with pytest.raises(InvalidValueError, match="expected items with word_ends"):
+        latency([record(0.5)], "lag")
+
+
 def test_targets_are_named_in_ascending_order() -> None:
     assert parse_targets(["rco=0.9", "rco=0.6"]) == [Target("low", "rco", 0.6), Target("high", "rco", 0.9)]
+    assert parse_targets(["lag=800"]) == [Target("medium", "lag", 800.0)]
     assert parse_targets(["ail=3"]) == [Target("medium", "ail", 3.0)]
     assert parse_targets(["fast:ail=-1.5", "slow:laal=4"]) == [Target("fast", "ail", -1.5), Target("slow", "laal", 4.0)]
 
