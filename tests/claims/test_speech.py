@@ -8,8 +8,9 @@ from claims.parts import DIGITS_POINT
 from claims.results import Point, Result
 from tests.claims.made import result
 
-JUDGED = Point(curve="entropy", threshold=0.9, purpose=DIGITS_POINT, metric="rco", target=0.65)
-POINTS = [JUDGED, Point(curve="full", threshold=0.0), Point(curve="wait_k", threshold=3.0)]
+JUDGED = Point(curve="entropy", threshold=0.9, purpose=DIGITS_POINT, metric="lag", target=800)
+CURVE = Point(curve="entropy", threshold=0.8, purpose="curve", metric="rco", target=0.65)
+POINTS = [JUDGED, CURVE, Point(curve="full", threshold=0.0), Point(curve="wait_k", threshold=3.0)]
 
 
 def digits(wer: float, lag: float, items: int = 300, name: str = "speech-digits") -> Result:
@@ -32,9 +33,10 @@ def test_both_upper_bounds_must_be_within(wer: float, lag: float, holds: list[bo
     claim = speech.judge({"speech-digits": digits(wer, lag)})
     assert [finding.holds for finding in claim.findings] == [*holds, None, None]
     assert claim.judgement == ("not run" if all(holds) else "not shown")
-    header, judged, *_ = claim.grids[0].rows
+    header, judged, curve, *_ = claim.grids[0].rows
     assert header == ("policy", "chosen for", "ms from a word's end", "LAAL in ms", "RCO", "word error rate, %")
-    assert judged[:2] == ("entropy@0.9", "RCO of 0.65")
+    assert judged[:2] == ("entropy@0.9", "800 ms from a word's end")
+    assert curve[:2] == ("entropy@0.8", "RCO of 0.65")
     assert judged[2] == claim.findings[1].number
 
 
