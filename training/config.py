@@ -151,7 +151,7 @@ class Run(_Part):
                   an audio token of 40 ms is one too
     batch_tokens: packed rows of one forward, padding included; accumulation: forwards of one step
     keep:         checkpoints that are kept
-    dtype:        of the arithmetic; auto: bfloat16 where the device has matrix units for it
+    dtype:        of the arithmetic; auto: bfloat16 where the device multiplies it natively, else float32
     workers:      processes that make batches ahead, where a device is faster than one; 0: the run makes them itself, when due
     shard_size:   largest weights file that is written
     """
