@@ -25,6 +25,12 @@ class Projector(BaseModel):
     posteriors: bool = False
     blank: int | None = Field(default=None, ge=0)
 
+    @model_validator(mode="after")
+    def _blank_is_of_posteriors(self) -> Self:
+        if self.blank is not None and not self.posteriors:
+            raise ValueError(f"expected no blank without posteriors, got {self.blank}")
+        return self
+
 
 class EncoderConfig(BaseModel):
     """A Whisper encoder and what comes behind it.

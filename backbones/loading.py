@@ -171,6 +171,8 @@ def _encoder(found: Found, backbone: Backbone, head: torch.Tensor | None) -> Aud
         if head is None:
             raise CheckpointError("expected an lm_head without an adapter beside it for posteriors; merge the adapter", param="adapter")
         embeddings = backbone.model.get_input_embeddings().weight.detach()
+        if (encoder.config.blank or 0) >= len(embeddings):
+            raise CheckpointError(f"expected a blank below {len(embeddings)}; got {encoder.config.blank} from {found.audio}", param="audio")
         encoder.vocabulary = Vocabulary(head.detach(), embeddings, encoder.config.blank)
     return encoder
 

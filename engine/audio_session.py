@@ -172,8 +172,8 @@ class AudioSession(Session):
     # ---- seams (engine/rollover.py)
 
     def _reach_seam(self) -> None:
-        """What was said up to here is written first, if anything was."""
-        if self._nothing_was_said:
+        """What was said up to here is written first, if anything was, and has reached the slot."""
+        if self._nothing_was_said or not self.rows.stream:
             self._roll_over()
         else:
             self.controller.release(self._phi_after(self._seen))
@@ -186,6 +186,7 @@ class AudioSession(Session):
         """The slot begins again with nothing: which sounds the last sentence of the target stands for is not known."""
         assert self._pauses is not None
         self.seams.append(milliseconds(self._seen, self._rate))
+        self.controller.begin_again(self.seams[-1])
         if self._heard == self._next_seam:  # and not where the target has filled its rows: the encoder may be further by then
             self._pauses.begin()
             self._state.restart()

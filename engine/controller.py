@@ -3,6 +3,7 @@
 Pure: no torch, no I/O, no clock. phi(t) is monotone because nothing here can lower it.
 """
 
+import math
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal
@@ -25,7 +26,7 @@ class Phase(Enum):
 class Rules:
     """What bounds the head. All caps but `max_output_tokens` are off by default.
 
-    max_lag: in units; max_output_rate: in tokens a unit, beyond SPARE
+    max_lag: in units; max_output_rate: in tokens a unit, beyond SPARE, since the last seam
     """
 
     max_output_tokens: int
@@ -68,6 +69,7 @@ class Controller:
     verdict: Verdict | None = None
     closing: int | None = None
     stride: int = 1
+    _begun: tuple[int, int] = (0, 0)  # phi and tokens at the last seam
     _undecided: int = 0  # units since the last decision point
     _reads: int = 0
     _writes_since_read: int = 0
@@ -101,6 +103,10 @@ class Controller:
             raise BadStateError("expected a seam only before the source end")
         self.closing = limit
         self._decide_next()
+
+    def begin_again(self, phi: int) -> None:
+        """A seam at `phi` is over: from here on the target is bounded by the source behind it."""
+        self._begun = phi, len(self.trajectory)
 
     def _decide_next(self) -> None:
         self.phase, self._undecided = Phase.DECIDING, 0
@@ -147,14 +153,16 @@ class Controller:
         return (self._write(candidate) if score >= self.threshold else self._read()), score
 
     def _must_read(self, candidate: Candidate) -> bool:
-        barred = not self.may_end if candidate.ends else self._outruns_source
+        barred = not self.may_end if candidate.ends else self._spare <= 0
         return barred or self._at(self._writes_since_read, self.rules.max_writes_per_read)
 
     @property
-    def _outruns_source(self) -> bool:
-        """True once there is more target than so much source has: the model goes round in circles."""
-        rate = self.rules.max_output_rate
-        return rate is not None and len(self.trajectory) >= SPARE + rate * self.phi
+    def _spare(self) -> float:
+        """Tokens that the source since the last seam may still have. None left: the model goes round in circles."""
+        if self.rules.max_output_rate is None:
+            return math.inf
+        units, tokens = self.phi - self._begun[0], len(self.trajectory) - self._begun[1]
+        return SPARE + self.rules.max_output_rate * units - tokens
 
     def finishes_word(self, candidate: Candidate) -> bool:
         """True if the word gate lets the token pass: its word has begun already."""
@@ -167,7 +175,7 @@ class Controller:
 
     def _close(self, candidate: Candidate, limit: int) -> Action:
         """The target's end ends the seam, and not the session; so does a target that outruns its source."""
-        if candidate.ends or self._outruns_source:
+        if candidate.ends or self._spare <= 0:
             self.closing = None
             return self._read()
         self._write(candidate, "forced_write")
@@ -191,7 +199,8 @@ class Controller:
         self.trajectory.append(self.phi)
         self.words += candidate.begins_word
         self._writes_since_read += 1
-        if len(self.trajectory) == self.rules.max_output_tokens or (self.source_ended and self._outruns_source):
+        # One more behind the source's end than before it: whether it would have been the target's end had to be seen.
+        if len(self.trajectory) == self.rules.max_output_tokens or (self.source_ended and self._spare < 0):
             self.finish("length")
         return "write"
 

@@ -219,6 +219,7 @@ class Session:
             self._speech.last, target, self.rows.room, source_tokens=lambda text: codec.encode(text).tokens, target_tokens=codec.plain
         )
         self.seams.append(control.phi)
+        control.begin_again(control.phi)
         units = count_units(carried.source)
         self._units_before = control.phi - units
         self._words_before = control.words - sum(self.word_starts[token] or not place for place, token in enumerate(carried.target))

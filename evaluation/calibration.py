@@ -70,28 +70,23 @@ def latency(records: Sequence[Record], metric: Metric) -> float:
 
     Raises InvalidValueError where no item has one.
     """
-    found = _latency(records, metric)
-    if found is None:
-        raise _unknown(metric, len(records))
-    return found
-
-
-def _unknown(metric: Metric, items: int) -> InvalidValueError:
-    needed = (
-        "word_ends, and words of them recognised, for a lag" if metric == "lag" else f"a source and a target, for a mean {metric.upper()}"
-    )
-    return InvalidValueError(f"expected items with {needed}; got none of {items}")
-
-
-def _latency(records: Sequence[Record], metric: Metric) -> float | None:
     if metric == "lag":
-        means = [float(np.mean(lags)) for lags in map(word_lag.lags, records) if lags]
-        return float(np.mean(means)) if means else None
+        return _lag(records)
     if metric == "laal":
         delays = [Delays(r.word_delays, r.source_length, len(r.references[0].split())) for r in records]
     else:
         delays = [Delays(r.delays, r.source_length) for r in records]
-    return mean(LATENCY[metric.upper()], delays)
+    found = mean(LATENCY[metric.upper()], delays)
+    if found is None:
+        raise InvalidValueError(f"expected items with a source and a target, got none of {len(records)} that has a {metric.upper()}")
+    return found
+
+
+def _lag(records: Sequence[Record]) -> float:
+    means = [float(np.mean(lags)) for lags in map(word_lag.lags, records) if lags]
+    if not means:
+        raise InvalidValueError(f"expected items with word_ends, and words of them recognised; got none of {len(records)}")
+    return float(np.mean(means))
 
 
 Measure = Callable[[Sequence[float]], Mapping[float, list[Record]]]
@@ -129,12 +124,13 @@ def _at(runs: Mapping[float, list[Record]], target: Target) -> tuple[float, floa
 
 
 def _measured(runs: Mapping[float, list[Record]], metric: Metric) -> dict[float, float]:
-    """Latency by threshold. One that wrote no word of the recordings has no lag, and is left out; InvalidValueError where all are."""
-    found = {threshold: _latency(records, metric) for threshold, records in runs.items()}
-    known = {threshold: value for threshold, value in found.items() if value is not None}
-    if not known:
-        raise _unknown(metric, sum(map(len, runs.values())))
-    return known
+    """Latency by threshold. Lags are of recognised words: a threshold that recognises less than half as many as another has those of a few
+    lucky ones, and is left out. Raises InvalidValueError where no threshold has a latency.
+    """
+    if metric == "lag":
+        recognised = {threshold: sum(len(word_lag.lags(record)) for record in records) for threshold, records in runs.items()}
+        runs = {threshold: runs[threshold] for threshold, words in recognised.items() if 2 * words >= max(recognised.values())}
+    return {threshold: latency(records, metric) for threshold, records in runs.items()}
 
 
 def quantiles(scores: Sequence[float], count: int = FIRST) -> list[float]:

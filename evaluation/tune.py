@@ -57,7 +57,9 @@ def select(
 def tiers(
     checkpoint: Checkpoint, task: str, head: str, examples: Sequence[Example], targets: Sequence[Target], folder: Path, progress: Progress
 ) -> list[Found]:
-    """The thresholds of the targets, written to the folder's tiers.json. Raises InvalidValueError for data without scores."""
+    """The thresholds of the targets, written to the folder's tiers.json. Raises InvalidValueError without scores or word_ends."""
+    if any(target.metric == "lag" for target in targets) and not any(example.word_ends for example in examples):
+        raise InvalidValueError(f"expected recordings with word_ends for a lag; got none of {len(examples)}", param="target")
     backend = backend_for(checkpoint, task, examples)
 
     def measure(thresholds: Sequence[float]) -> dict[float, list[Record]]:

@@ -27,8 +27,8 @@ class Task(BaseModel):
     gate:     `token` asks the head for every token, `word` only for tokens that begin a word
     forbid_end_before_source_end: a model that wants to stop early reads on instead (translation)
     max_reads, max_writes_per_read: caps on READs in a row and on tokens a read may release; off by default
-    max_output_rate: target tokens for each word of source, or second of what is heard, beyond the first 16. More are none that the source
-              has: the session reads on, and behind the source's end it ends with `length`. Off by default
+    max_output_rate: target tokens for each word of source, or second of what is heard, beyond the first 16, since the last
+              seam. A session that has as many reads on, and with one more behind the source's end it ends with `length`. Off by default
     tier_targets: tier -> mean RCO that calibration aims at
     rollover: whether a session may outlast its slot. Default: yes for a task with gate `word` that may not end early, whose target goes on
               as long as its source (translation, repetition, transcription); an answer or a summary of half a source is none

@@ -118,12 +118,14 @@ def metrics_of(task: str, kind: str | None = None) -> tuple[str, ...]:
 
 
 def data_hash(examples: Iterable[Example]) -> str:
-    """sha256, hex, over ids, sources, inputs and references, in their order; of what is heard, prompt and recording too."""
+    """sha256, hex, over ids, sources, inputs and references, in their order; of recordings, prompt, sound and what is said too."""
     digest = hashlib.sha256()
     for example in examples:
         row: list[object] = [example.id, example.source, dict(example.inputs), list(example.references)]
         if example.prompt is not None:
             row.append(example.prompt)
+        if example.said is not None:
+            row.append(["said", example.said])
         if example.audio is not None:
             row.append(_file_hash(example.audio))
         digest.update(json.dumps(row, sort_keys=True, separators=(",", ":")).encode() + b"\n")

@@ -10,14 +10,16 @@ from backbones.audio_encoder import AudioEncoder
 from backbones.audio_weights import build, load_encoder
 from errors import InvalidValueError
 from training.config import Audio
+from training.objective import Loss
 
 
-def prepare(settings: Audio, own: str | None, embeddings: torch.Tensor, blank: int | None = None) -> AudioEncoder:
-    """In float32. `own`: where the base's encoder is, if it hears; embeddings: [V, width] of the backbone; blank: CTC's, of the loss.
+def prepare(settings: Audio, own: str | None, embeddings: torch.Tensor, loss: Loss) -> AudioEncoder:
+    """In float32. `own`: where the base's encoder is, if it hears; embeddings: [V, width] of the backbone.
 
     A projector that fits is trained further, else there is a new one with random weights from torch's generator, and with the scale of the
     embeddings: left free, it grew to 23 times theirs, next to which nothing that the layers add is seen (docs/log.md).
-    Raises InvalidValueError where there is no encoder, or no blank to leave out, and CheckpointError where it cannot be read.
+    Raises InvalidValueError where there is no encoder, or no blank to leave out, or one that is not CTC's, and CheckpointError where it
+    cannot be read.
     """
     reference = settings.encoder or own
     if reference is None:
@@ -28,7 +30,7 @@ def prepare(settings: Audio, own: str | None, embeddings: torch.Tensor, blank: i
         scale = round(float(embeddings.detach().float().square().mean().sqrt()), 4)
         encoder = _projected(encoder, Projector(out=width, hidden=settings.projector, scale=scale))
     assert encoder.config.projector is not None
-    projector = _hears_as(encoder.config.projector, settings, blank)
+    projector = _hears_as(encoder.config.projector, settings, loss, len(embeddings))
     encoder.config = encoder.config.model_copy(update={"projector": projector})
     encoder.requires_grad_(settings.train == "all")
     encoder.embed_positions.requires_grad_(False)
@@ -36,16 +38,22 @@ def prepare(settings: Audio, own: str | None, embeddings: torch.Tensor, blank: i
     return encoder
 
 
-def _hears_as(projector: Projector, settings: Audio, blank: int | None) -> Projector:
-    """What `posteriors` and `compress` say of it, or the base."""
+def _hears_as(projector: Projector, settings: Audio, loss: Loss, tokens: int) -> Projector:
+    """What `posteriors` and `compress` say of it, or the base. What is left out is what CTC is trained to hear between `tokens` tokens."""
     posteriors = projector.posteriors if settings.posteriors is None else settings.posteriors
-    if not settings.compress:
-        return projector.model_copy(update={"posteriors": posteriors, "blank": projector.blank if settings.compress is None else None})
-    if not posteriors:
+    if settings.compress is None:
+        blank = projector.blank if posteriors else None
+        if blank is not None and loss.ctc and loss.blank != blank:
+            raise InvalidValueError(f"expected blank = {blank} in [loss], which the base leaves out; got {loss.blank}", param="loss.blank")
+    else:
+        blank = loss.blank if settings.compress else None
+    if settings.compress and not posteriors:
         raise InvalidValueError("expected posteriors with compress; got none", param="audio.compress")
-    if blank is None:
+    if settings.compress and blank is None:
         raise InvalidValueError("expected blank in [loss], the token that is to be left out, with compress; got none", param="loss.blank")
-    return projector.model_copy(update={"posteriors": True, "blank": blank})
+    if blank is not None and blank >= tokens:
+        raise InvalidValueError(f"expected one of the {tokens} tokens as the blank that is left out; got {blank}", param="loss.blank")
+    return projector.model_copy(update={"posteriors": posteriors, "blank": blank})
 
 
 def _projected(encoder: AudioEncoder, projector: Projector) -> AudioEncoder:

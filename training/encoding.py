@@ -21,6 +21,7 @@ from training.augmentation import Mel
 from training.sounds import Heard, Sounds
 
 Ids = NDArray[np.int64]
+SAID = "what is said in a recording"  # in errors
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,8 @@ class Encoder:
             tokens = self._ears.at_most(example.audio)
             around = len(self._frame.before) + len(self._frame.source_end) + len(self._codec.encode(prompt).tokens)
             _check_length("source with its prompt", tokens + around, self.positions)
+            if example.said is not None:
+                self._target_ids((example.said,), SAID)
             written = len(self._frame.header) + len(self._target_ids((target,)))
             _check_length("header and target", written, self.positions - self.offset)
         except InvalidValueError as error:
@@ -175,7 +178,7 @@ class Encoder:
             asked=asked,
             forbid_end=task.forbid_end_before_source_end,
             mel=None if heard is None else heard.mel,
-            said=None if example.said is None else np.array([*self._target_ids((example.said,)), self.end]),
+            said=None if example.said is None else np.array([*self._target_ids((example.said,), SAID), self.end]),
         )
 
     def _stream(self, text: str) -> tuple[Sequence[int], Sequence[int], int, Sequence[int]]:
@@ -190,14 +193,14 @@ class Encoder:
         # The last blanks are part of the last word's token ("!\n"), which is then released at the end as well.
         return whole.tokens, whole.units, whole.released, ()
 
-    def _target_ids(self, references: Sequence[str]) -> list[int]:
+    def _target_ids(self, references: Sequence[str], what: str = "a target") -> list[int]:
         text = references[0].strip() if references else ""
         if not text:
-            raise InvalidValueError("expected a target; got none")
+            raise InvalidValueError(f"expected {what}; got none")
         try:
             text.encode()
         except UnicodeEncodeError as error:
-            raise InvalidValueError(f"expected a target without lone surrogates; got one at {error.start}") from None
+            raise InvalidValueError(f"expected {what} without lone surrogates; got one at {error.start}") from None
         return list(self._codec.plain(text))
 
 

@@ -118,7 +118,9 @@ def _hearing(config: Config, trainee: Trainee) -> Trainee:
     if own is None and config.audio is None:
         return trainee
     settings = config.audio or Audio()
-    encoder = prepare(settings, own, trainee.model.get_input_embeddings().weight, config.loss.blank)
+    encoder = prepare(settings, own, trainee.model.get_input_embeddings().weight, config.loss)
+    if config.model.vocabulary and settings.compress is None and encoder.config.blank is not None:
+        raise InvalidValueError("expected compress and blank anew with a vocabulary, which numbers tokens anew", param="audio.compress")
     # The encoder is written beside the weights, wherever it came from.
     given = {"unit": "ms", "audio": None, "decision_ms": settings.decision_ms or trainee.config.decision_ms}
     return replace(trainee, encoder=encoder, config=trainee.config.model_copy(update=given))

@@ -110,12 +110,15 @@ def optimizers_tensors(model: nn.Module, optimizers: Sequence[torch.optim.Optimi
 
 
 def restore_optimizers(model: nn.Module, optimizers: Sequence[torch.optim.Optimizer], tensors: Mapping[str, torch.Tensor]) -> None:
-    """The reverse, for optimizers over the same parameters."""
+    """The reverse, for optimizers over the same parameters. Raises CheckpointError for the state of one that they do not have."""
     known: Any = get_optimizer_state_dict(model, optimizers, options=_WHOLE)
     states: dict[str, Any] = {}
     for key, tensor in tensors.items():
         name, _, entry = key.rpartition("|")
         states.setdefault(name, {})[entry] = tensor
+    parameters = {name for group in known["param_groups"] for name in group["params"]}
+    if foreign := sorted(set(states) - parameters):
+        raise CheckpointError(f"expected optimizer state of parameters that are trained; got some of {foreign[0]!r}")
     # Not strict: a parameter that never had a gradient has no state, such as an adapter's under CTC alone.
     set_optimizer_state_dict(model, optimizers, {**known, "state": states}, options=StateDictOptions(full_state_dict=True, strict=False))
 

@@ -28,6 +28,7 @@ class Packed:
     target: [P] the tokens to be predicted; the first `carried` of them bear no loss
     text_tokens: of source and target, each once
     mel: [frames, bins] of a source that is heard; its audio tokens take the rows `heard`
+    ends: of each audio token, how many source rows are visible at the decision point behind it
     said: tokens of what is said in it and the end token: the predictions that bear a loss, unless the item knows better
     """
 
@@ -41,9 +42,10 @@ class Packed:
     target: Ids
     text_tokens: int
     said: Ids
-    carried: int = 0
-    mel: Mel | None = None
-    heard: range = range(0)
+    carried: int
+    mel: Mel | None
+    heard: range
+    ends: Ids
 
     @property
     def predictions(self) -> int:
@@ -60,6 +62,7 @@ class Batch:
 
     tokens, positions, limit, copy, step: [B, N]; rows: [C, R] where in [B * N] each copy makes each prediction; labels: [R]
     mels: of the examples that are heard; heard: [T] where in [B * N] their audio tokens go, one example after the other
+    ends: [T] how many source rows are visible at the decision point behind each audio token
     said: [S] what is said in each, the end token behind it
     units, spelled: of each example, its audio tokens (0 for a text), and how many of S are its own
     """
@@ -74,6 +77,7 @@ class Batch:
     labels: torch.Tensor
     mels: tuple[torch.Tensor, ...]
     heard: torch.Tensor
+    ends: torch.Tensor
     said: torch.Tensor
     units: tuple[int, ...]
     spelled: tuple[int, ...]
@@ -101,7 +105,7 @@ def pack(item: Item, phis: Sequence[Ids], *, batch_view: bool, offset: int) -> P
     copies = len(visible)
     written = np.concatenate([item.header[-1:], item.target[:-1]])
     steps = np.concatenate([np.arange(shared), np.tile(np.arange(shared, shared + predictions), copies)])
-    source = np.arange(size)
+    source, heard = np.arange(size), item.units if item.mel is not None else item.units[:0]
     return Packed(
         id=item.id,
         tokens=np.concatenate([item.source, item.header[:-1], np.tile(written, copies)]),
@@ -115,7 +119,8 @@ def pack(item: Item, phis: Sequence[Ids], *, batch_view: bool, offset: int) -> P
         said=item.target[item.carried[1] :] if item.said is None else item.said,
         carried=item.carried[1],
         mel=item.mel,
-        heard=range(0) if item.mel is None else range(item.prefix, item.prefix + len(item.units)),
+        heard=range(item.prefix, item.prefix + len(heard)),
+        ends=item.prefix + np.searchsorted(heard, heard, side="right"),
     )
 
 
@@ -136,6 +141,7 @@ def collate(examples: Sequence[Packed]) -> Batch:
         rows=torch.from_numpy(np.concatenate(rows, axis=1)),
         labels=torch.from_numpy(np.concatenate([example.target[example.carried :] for example in examples])),
         mels=tuple(torch.from_numpy(example.mel) for example in examples if example.mel is not None),
+        ends=torch.from_numpy(np.concatenate([example.ends for example in examples])),
         heard=torch.tensor([place * width + row for place, example in enumerate(examples) for row in example.heard], dtype=torch.long),
         said=torch.from_numpy(np.concatenate([example.said for example in examples])),
         units=tuple(len(example.heard) for example in examples),
@@ -146,9 +152,10 @@ def collate(examples: Sequence[Packed]) -> Batch:
 def without(batch: Batch, kept: torch.Tensor) -> Batch:
     """The batch without the audio tokens that are not `kept` [T]: what is behind them moves up, in rows and in positions.
 
-    `units` stay those of what is heard, which CTC is computed on.
+    No decision precedes the first of them that is kept, so a prediction sees that at least. `units` and `ends` stay those of what is heard.
     """
     size, wide = batch.tokens.shape
+    limit = torch.where(batch.copy > _SHARED, batch.limit.maximum(_least(batch, kept)[:, None]), batch.limit)
     stays = (batch.copy != _PADDING).flatten().index_copy(0, batch.heard, kept).view(size, wide)
     before = functional.pad(stays.cumsum(1), (1, 0))  # [B, N + 1] rows that stay before each
     width = int(before[:, -1].max())
@@ -161,12 +168,22 @@ def without(batch: Batch, kept: torch.Tensor) -> Batch:
         batch,
         tokens=moved(batch.tokens, 0),
         positions=moved(torch.where(batch.copy == _SOURCE, before[:, :-1], batch.positions), 0),
-        limit=moved(before.gather(1, batch.limit), 0),
+        limit=moved(before.gather(1, limit), 0),
         copy=moved(batch.copy, _PADDING),
         step=moved(batch.step, -1),
         rows=place.flatten()[batch.rows],
         heard=place.flatten()[batch.heard[kept]],
     )
+
+
+def _least(batch: Batch, kept: torch.Tensor) -> torch.Tensor:
+    """[B] how many source rows are visible at the first decision point: all of them where nothing is kept, none of a text."""
+    least = torch.zeros_like(batch.limit[:, 0])
+    sizes = [units for units in batch.units if units]
+    places = [place for place, units in enumerate(batch.units) if units]
+    for place, which, ends in zip(places, torch.split(kept, sizes), torch.split(batch.ends, sizes), strict=True):
+        least[place] = ends[which][0] if which.any() else (batch.copy[place] == _SOURCE).sum()
+    return least
 
 
 def _padded(rows: Sequence[Ids], fill: int) -> torch.Tensor:

@@ -1,10 +1,16 @@
-"""What a session that hears told, to compare two of them. Knows events alone."""
+"""What a session that hears told, to compare two of them, and an engine that hears nothing."""
 
+from copy import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
+import torch
 
+from backbones.audio_posteriors import Vocabulary
 from engine.actions import Decision, Done, Event, Write
+from engine.engine import Engine
+from tests import tiny
 
 
 def told(events: list[Event]) -> list[tuple[Any, ...]]:
@@ -18,3 +24,14 @@ def told(events: list[Event]) -> list[tuple[Any, ...]]:
         elif isinstance(event, Done):
             found.append((event.text, event.reason, event.usage, event.rco, event.ail))
     return found
+
+
+def hears_blanks(**options: Any) -> Engine:
+    """One whose encoder takes every sound for the blank, which is left out."""
+    engine = tiny.hearing_engine(posteriors=True, **options)
+    encoder = copy(engine.checkpoint.encoder)
+    assert encoder is not None
+    assert encoder.vocabulary is not None
+    encoder.vocabulary = Vocabulary(torch.zeros_like(encoder.vocabulary.head), encoder.vocabulary.embeddings, blank=0)
+    engine.checkpoint = replace(engine.checkpoint, encoder=encoder)
+    return engine

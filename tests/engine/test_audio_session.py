@@ -1,6 +1,5 @@
 """Sessions that hear: a trajectory is a function of the samples, equals the offline model on every prefix, and knows no future."""
 
-from copy import copy
 from dataclasses import replace
 from itertools import pairwise
 from random import Random
@@ -14,7 +13,6 @@ from hypothesis import strategies as st
 from backbones import visibility
 from backbones.audio_mel import LOOKAHEAD, MelFrames, log_mel
 from backbones.audio_pcm import AudioFormat
-from backbones.audio_posteriors import Vocabulary
 from backbones.visibility import Trajectory
 from engine.actions import Append, AppendAudio, Decision, Done, End, Event, Failure, Message, Read, Write
 from engine.audio_session import AudioSession
@@ -24,7 +22,7 @@ from errors import BadStateError, InvalidValueError
 from tasks.base import Task
 from tests import tiny
 from tests.backbones.audio import noise
-from tests.engine.heard import told
+from tests.engine.heard import hears_blanks, told
 
 SECONDS = 3.3
 PCM = tiny.sound(SECONDS)
@@ -347,14 +345,7 @@ def test_what_ctc_leaves_out_takes_no_rows_however_samples_are_cut(cuts: list[in
 
 
 def test_a_stream_of_blanks_alone_is_decided_at_its_end() -> None:
-    engine = tiny.hearing_engine(slots=1, posteriors=True)
-    vocabulary = engine.checkpoint.encoder.vocabulary  # type: ignore[union-attr]
-    assert vocabulary is not None
-    same = Vocabulary(torch.zeros_like(vocabulary.head), vocabulary.embeddings, blank=0)
-    encoder = copy(engine.checkpoint.encoder)
-    encoder.vocabulary = same  # type: ignore[union-attr]
-    engine.checkpoint = replace(engine.checkpoint, encoder=encoder)
-    events = tiny.run(engine, REQUESTS[0], pieces(PCM, []))
+    events = tiny.run(hears_blanks(slots=1), REQUESTS[0], pieces(PCM, []))
     decisions = [event for event in events if isinstance(event, Decision)]
     assert {decision.phi for decision in decisions} == {3300}
     done = events[-1]

@@ -231,11 +231,27 @@ def test_a_target_that_outruns_its_source_may_end() -> None:
 def test_behind_the_source_end_it_ends_there() -> None:
     control = far_ahead()
     assert control.decide(1.0, WORD)[0] == "read"
-    control.end_source(1)
-    assert control.decide(None, WORD)[0] == "write"
-    assert control.reason is None
+    control.end_source()
     assert control.decide(None, WORD)[0] == "write"
     assert control.reason == "length"
+
+
+def test_how_long_it_gets_is_a_matter_of_the_source_and_not_of_when_it_was_written() -> None:
+    control = Controller(Rules(max_output_tokens=100, max_output_rate=2.0), threshold=0.5)
+    control.end_source(1)
+    for _ in range(SPARE + 3):
+        assert control.reason is None
+        assert control.decide(None, WORD)[0] == "write"
+    assert control.reason == "length"
+
+
+def test_behind_a_seam_the_source_before_it_does_not_count() -> None:
+    control = Controller(Rules(max_output_tokens=2000, max_output_rate=2.0), threshold=0.5)
+    control.release(500)
+    control.decide(0.0, WORD)
+    control.begin_again(500)
+    control.release(1)
+    assert [control.decide(1.0, WORD)[0] for _ in range(SPARE + 3)] == ["write"] * (SPARE + 2) + ["read"]
 
 
 def test_at_a_seam_a_target_that_outruns_its_source_ends_the_seam_alone() -> None:

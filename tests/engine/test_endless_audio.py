@@ -19,7 +19,7 @@ from engine.session import Session
 from errors import InvalidValueError
 from tests import tiny
 from tests.engine import copyist, listener
-from tests.engine.heard import told
+from tests.engine.heard import hears_blanks, told
 
 STEP = 2 * 6_400  # bytes of a decision's 400 ms
 WORD = 2 * listener.TOKEN * listener.EVERY
@@ -43,6 +43,13 @@ def run(engine: Engine, asked: Request, pcm: bytes, cuts: list[int]) -> tuple[Au
 def done_of(events: list[Event]) -> Done:
     assert isinstance(events[-1], Done)
     return events[-1]
+
+
+def test_nothing_is_written_at_seams_where_nothing_has_reached_the_slot() -> None:
+    session, events = run(hears_blanks(slots=1, length=100), request(head="full", threshold=0.0), tiny.sound(9.0), [])
+    assert len(session.seams) > 2
+    assert (done_of(events).text, done_of(events).reason) == ("", "end")
+    assert not any(isinstance(event, Decision) for event in events)
 
 
 @settings(max_examples=12, deadline=None)

@@ -79,6 +79,8 @@ def test_a_lag_is_of_the_words_that_were_recognised() -> None:
     unknown = heard.model_copy(update={"target": "a b"})
     assert latency([heard, late, unknown], "lag") == (300 + (500 + 700) / 2) / 2
     assert invert({0.1: [unknown], 0.2: [heard], 0.4: [late]}, Target("t", "lag", 450)) == pytest.approx(0.3)
+    lucky = [heard.model_copy(update={"word_writes": (850, 900)}), *[unknown] * 9]
+    assert invert({0.1: lucky, 0.2: [heard] * 10, 0.4: [late] * 10}, Target("t", "lag", 450)) == pytest.approx(0.3)
     with pytest.raises(InvalidValueError, match="expected items with word_ends"):
         latency([record(0.5)], "lag")
 

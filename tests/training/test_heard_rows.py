@@ -135,6 +135,16 @@ def test_ctc_is_of_what_is_said_and_not_of_the_answer_to_it(tmp_path: Path) -> N
     assert batch.spelled == (len(items[0].target), len(spelled))
 
 
+@pytest.mark.parametrize(
+    ("said", "fault"), [(" ", "expected what is said in a recording; got none"), ("a\ud800", "without lone surrogates")]
+)
+def test_what_is_said_must_be_text(tmp_path: Path, said: str, fault: str) -> None:
+    row = Example("a", "", ("x",), audio=heard.write(tmp_path / "a.wav", heard.noise(1600)), said=said)
+    for refused in (encoder().check, encoder().encode):
+        with pytest.raises(InvalidValueError, match=f"here, a: .*{fault}"):
+            refused(row, tiny.HEARING["listen"], "here")
+
+
 def test_both_halves_learn(tmp_path: Path) -> None:
     """Gradients reach the encoder through the stream view, and none through tokens that it may not see."""
     path = heard.write(tmp_path / "a.wav", heard.noise(32_000))

@@ -257,6 +257,18 @@ def test_blanks_are_left_out_where_that_is_asked_for_and_stay_so(tmp_path: Path,
         train(config(tmp_path / "a", tones, audio=hears), QUIET)
     with pytest.raises(InvalidValueError, match="expected posteriors with compress"):
         train(config(tmp_path / "b", tones, audio={"compress": True}, loss={"blank": 200}), QUIET)
+    with pytest.raises(InvalidValueError, match="expected one of the 267 tokens as the blank that is left out; got 300"):
+        train(config(tmp_path / "c", tones, audio=hears, loss={"blank": 300}), QUIET)
+    for blank in (None, 201):
+        with pytest.raises(InvalidValueError, match=rf"expected blank = 200 in \[loss\], which the base leaves out; got {blank}"):
+            train(config(tmp_path / "d", tones, audio=None, loss={"ctc": 0.3, "blank": blank}, **shared), QUIET)
+    smaller = {**shared, "model": {**shared["model"], "vocabulary": 260}}
+    with pytest.raises(InvalidValueError, match="expected compress and blank anew with a vocabulary"):
+        train(config(tmp_path / "e", tones, audio=None, **smaller), QUIET)
+    mixed = train(config(tmp_path / "f", tones, audio={"encoder": None, "posteriors": False}, **shared), QUIET)
+    encoder = loading.load(str(mixed), dtype="float32").encoder
+    assert encoder is not None
+    assert (encoder.config.posteriors, encoder.config.blank) == (False, None)
 
 
 def test_what_cannot_be_trained_is_refused(tmp_path: Path, tones: Path) -> None:

@@ -92,6 +92,9 @@ def test_optimizers_go_on_to_the_bit(tmp_path: Path, name: Literal["adamw", "muo
     assert all(torch.equal(weights[name], tensor) for name, tensor in again.state_dict().items())
     steps(again, others, range(3, 6))
     assert all(torch.equal(mine, its) for mine, its in zip(whole.parameters(), again.parameters(), strict=True))
+    foreign = {f"9.{name}": tensor for name, tensor in state.read_tensors(tmp_path / "o").items()}
+    with pytest.raises(CheckpointError, match=r"of parameters that are trained; got some of '9\.0\.bias'"):
+        state.restore_optimizers(again, others, foreign)
 
 
 def test_torchs_generator_goes_on_where_it_was() -> None:

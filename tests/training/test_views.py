@@ -146,9 +146,11 @@ def test_what_is_left_out_of_a_recording_leaves_no_trace(data: st.DataObject, se
         stays = np.ones(len(of.source), bool)
         stays[of.prefix : of.prefix + len(of.units)] = which
         shorter.append(replace(of, source=of.source[stays], units=of.units[which]))
+    first = [of.units[0] + 1 if len(of.units) else of.count + 1 for of in shorter]
+    later = [[np.maximum(phi, unit) for phi in of] for of, unit in zip(phis, [*first, 0], strict=True)]
     before, after = (
-        collate([pack(of, phi, batch_view=True, offset=7) for of, phi in zip([*some, items[2]], phis, strict=True)])
-        for some in (heard, shorter)
+        collate([pack(of, phi, batch_view=True, offset=7) for of, phi in zip([*some, items[2]], drawn, strict=True)])
+        for some, drawn in ((heard, phis), (shorter, later))
     )
     found = without(before, torch.from_numpy(np.concatenate(kept)))
     assert found.units == before.units
