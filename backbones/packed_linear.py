@@ -24,9 +24,14 @@ class PackedLinear(nn.Module):
         return out
 
 
+def _packs() -> bool:
+    """Without AVX-512 or its like oneDNN refuses to reorder bfloat16."""
+    return hasattr(torch.ops.mkldnn, "_linear_pointwise") and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 def pack_linears(model: Any) -> None:
-    """Replaces the linear layers of a bfloat16 model on CPU; leaves any other model, and processors without oneDNN, as they are."""
-    if model.dtype is not torch.bfloat16 or model.device.type != "cpu" or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+    """Replaces the linear layers of a bfloat16 model on CPU; leaves any other model as it is, and all where oneDNN has no bfloat16."""
+    if model.dtype is not torch.bfloat16 or model.device.type != "cpu" or not _packs():
         return
     for module in list(model.modules()):
         for name, child in list(module.named_children()):

@@ -45,3 +45,10 @@ def test_float32_models_are_left_as_they_are() -> None:
     model = tiny.model("qwen2")
     pack_linears(model)
     assert not any(isinstance(module, PackedLinear) for module in model.modules())
+
+
+def test_a_processor_without_bfloat16_computes_it_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+    model = tiny.model("qwen2").bfloat16()
+    pack_linears(model)
+    assert not any(isinstance(module, PackedLinear) for module in model.modules())
