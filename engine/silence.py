@@ -10,9 +10,7 @@ from collections import deque
 import torch
 
 ABOVE = 0.35  # log10 of power, the mean over the mel bins, by which speech exceeds the quietest moment; white noise stays within 0.25
-QUIETEST = (
-    -6.1
-)  # below that everything is silence, so that a breath after digital silence is no speech; quiet speech from a telephone is above it
+QUIETEST = -6.1  # below that everything is silence: a breath after digital silence is no speech, a quiet telephone is
 WINDOW_MS, HANG_MS = 10_000, 2_000  # how long the quietest moment counts; how long the gate stays open behind the last sound
 AUDIBLE, SHORT_MS = -5.3, 1_000  # a recording this loud and this short may be speech from end to end, without a quiet moment
 LEAST = 3  # audio tokens of sound in a row: a click, as wide as a frame, reaches two
