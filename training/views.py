@@ -120,7 +120,7 @@ def pack(item: Item, phis: Sequence[Ids], *, batch_view: bool, offset: int) -> P
         carried=item.carried[1],
         mel=item.mel,
         heard=range(item.prefix, item.prefix + len(heard)),
-        ends=item.prefix + np.searchsorted(heard, heard, side="right"),
+        ends=item.rows(heard + 1),
     )
 
 
@@ -178,11 +178,10 @@ def without(batch: Batch, kept: torch.Tensor) -> Batch:
 
 def _least(batch: Batch, kept: torch.Tensor) -> torch.Tensor:
     """[B] how many source rows are visible at the first decision point: all of them where nothing is kept, none of a text."""
-    least = torch.zeros_like(batch.limit[:, 0])
-    sizes = [units for units in batch.units if units]
-    places = [place for place, units in enumerate(batch.units) if units]
-    for place, which, ends in zip(places, torch.split(kept, sizes), torch.split(batch.ends, sizes), strict=True):
-        least[place] = ends[which][0] if which.any() else (batch.copy[place] == _SOURCE).sum()
+    least, units = torch.zeros_like(batch.limit[:, 0]), list(batch.units)
+    for place, (which, ends) in enumerate(zip(torch.split(kept, units), torch.split(batch.ends, units), strict=True)):
+        if len(which):
+            least[place] = ends[which][0] if which.any() else (batch.copy[place] == _SOURCE).sum()
     return least
 
 

@@ -23,7 +23,7 @@ from tests.training import examples, heard
 from tests.training.test_served_rows import TOLERANCE, Probed, offline, serve
 from training.encoding import Encoder, Item
 from training.objective import PackedModel
-from training.views import collate, pack
+from training.views import collate, pack, without
 
 EVERY = 10
 
@@ -143,6 +143,17 @@ def test_what_is_said_must_be_text(tmp_path: Path, said: str, fault: str) -> Non
     for refused in (encoder().check, encoder().encode):
         with pytest.raises(InvalidValueError, match=f"here, a: .*{fault}"):
             refused(row, tiny.HEARING["listen"], "here")
+
+
+def test_what_is_kept_of_the_last_part_of_a_unit_comes_with_the_source_end(tmp_path: Path) -> None:
+    """So a prediction that sees it sees the whole source, as at the server's forced decisions there."""
+    path = heard.write(tmp_path / "a.wav", heard.noise(20_000))
+    item = encoder().encode(Example("a", "", ("the dog",), audio=path), tiny.HEARING["listen"], "here")
+    assert item.units[-1] == item.count
+    batch = collate([pack(item, [np.full(len(item.target), 1)], batch_view=False, offset=0)])
+    kept = torch.arange(len(item.units)) == len(item.units) - 1
+    found = without(batch, kept)
+    assert set(found.limit[found.copy > 0].tolist()) == {len(item.source) - len(item.units) + 1}
 
 
 def test_both_halves_learn(tmp_path: Path) -> None:
