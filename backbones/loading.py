@@ -21,7 +21,7 @@ from backbones.audio_posteriors import Vocabulary
 from backbones.audio_weights import load_encoder
 from backbones.backbone import Backbone
 from backbones.checkpoint import CONFIG_FILE, CheckpointConfig, Tiers, read_config, read_tiers
-from backbones.packed_linear import pack_linears
+from backbones.packed_linear import bfloat16_is_native, pack_linears
 from backbones.source_codec import SourceCodec
 from backbones.target_codec import word_starts
 from backbones.template import Frame, split
@@ -278,4 +278,4 @@ def _dtype(name: Dtype, device: str) -> torch.dtype:
 
 
 def _bfloat16_is_native(device: str) -> bool:
-    return torch.cuda.is_bf16_supported() if device.startswith("cuda") else bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return torch.cuda.is_bf16_supported() if device.startswith("cuda") else bfloat16_is_native()

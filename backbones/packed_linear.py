@@ -24,14 +24,14 @@ class PackedLinear(nn.Module):
         return out
 
 
-def _packs() -> bool:
-    """Without AVX-512 or its like oneDNN refuses to reorder bfloat16."""
+def bfloat16_is_native() -> bool:
+    """Whether oneDNN has bfloat16 for this processor. Without AVX-512 or its like it refuses to reorder it."""
     return hasattr(torch.ops.mkldnn, "_linear_pointwise") and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def pack_linears(model: Any) -> None:
     """Replaces the linear layers of a bfloat16 model on CPU; leaves any other model as it is, and all where oneDNN has no bfloat16."""
-    if model.dtype is not torch.bfloat16 or model.device.type != "cpu" or not _packs():
+    if model.dtype is not torch.bfloat16 or model.device.type != "cpu" or not bfloat16_is_native():
         return
     for module in list(model.modules()):
         for name, child in list(module.named_children()):

@@ -71,7 +71,7 @@ def latency(records: Sequence[Record], metric: Metric) -> float:
     Raises InvalidValueError where no item has one.
     """
     if metric == "lag":
-        return _lag(records)
+        return _lag([word_lag.lags(record) for record in records])
     if metric == "laal":
         delays = [Delays(r.word_delays, r.source_length, len(r.references[0].split())) for r in records]
     else:
@@ -82,10 +82,10 @@ def latency(records: Sequence[Record], metric: Metric) -> float:
     return found
 
 
-def _lag(records: Sequence[Record]) -> float:
-    means = [float(np.mean(lags)) for lags in map(word_lag.lags, records) if lags]
+def _lag(items: Sequence[Sequence[float]]) -> float:
+    means = [float(np.mean(lags)) for lags in items if lags]
     if not means:
-        raise InvalidValueError(f"expected items with word_ends, and words of them recognised; got none of {len(records)}")
+        raise InvalidValueError(f"expected items with word_ends, and words of them recognised; got none of {len(items)}")
     return float(np.mean(means))
 
 
@@ -127,10 +127,11 @@ def _measured(runs: Mapping[float, list[Record]], metric: Metric) -> dict[float,
     """Latency by threshold. Lags are of recognised words: a threshold that recognises less than half as many as another has those of a few
     lucky ones, and is left out. Raises InvalidValueError where no threshold has a latency.
     """
-    if metric == "lag":
-        recognised = {threshold: sum(len(word_lag.lags(record)) for record in records) for threshold, records in runs.items()}
-        runs = {threshold: runs[threshold] for threshold, words in recognised.items() if 2 * words >= max(recognised.values())}
-    return {threshold: latency(records, metric) for threshold, records in runs.items()}
+    if metric != "lag":
+        return {threshold: latency(records, metric) for threshold, records in runs.items()}
+    lags = {threshold: [word_lag.lags(record) for record in records] for threshold, records in runs.items()}
+    recognised = {threshold: sum(map(len, items)) for threshold, items in lags.items()}
+    return {threshold: _lag(items) for threshold, items in lags.items() if 2 * recognised[threshold] >= max(recognised.values())}
 
 
 def quantiles(scores: Sequence[float], count: int = FIRST) -> list[float]:

@@ -45,11 +45,11 @@ def _hears_as(projector: Projector, settings: Audio, loss: Loss, tokens: int) ->
         blank = projector.blank if posteriors else None
         if blank is not None and loss.ctc and loss.blank != blank:
             raise InvalidValueError(f"expected blank = {blank} in [loss], which the base leaves out; got {loss.blank}", param="loss.blank")
-    else:
-        blank = loss.blank if settings.compress else None
-    if settings.compress and not posteriors:
+    elif not settings.compress:
+        blank = None
+    elif not posteriors:
         raise InvalidValueError("expected posteriors with compress; got none", param="audio.compress")
-    if settings.compress and blank is None:
+    elif (blank := loss.blank) is None:
         raise InvalidValueError("expected blank in [loss], the token that is to be left out, with compress; got none", param="loss.blank")
     if blank is not None and blank >= tokens:
         raise InvalidValueError(f"expected one of the {tokens} tokens as the blank that is left out; got {blank}", param="loss.blank")
