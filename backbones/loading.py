@@ -24,7 +24,7 @@ from backbones.checkpoint import CONFIG_FILE, CheckpointConfig, Tiers, read_conf
 from backbones.packed_linear import bfloat16_is_native, pack_linears
 from backbones.source_codec import SourceCodec
 from backbones.target_codec import word_starts
-from backbones.template import Frame, split
+from backbones.template import Frame, end_token, split
 from errors import CheckpointError
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
@@ -37,6 +37,7 @@ class Checkpoint:
 
     weights: the folder or hub name they came from; adapter: the folder of what was added to them
     encoder: of a checkpoint that hears; its tokens have the backbone's width
+    spoken: by which CTC scores what is heard, where a task wants it (`ctc_weight`); its blank is the end token
     """
 
     name: str
@@ -50,6 +51,7 @@ class Checkpoint:
     weights: str = ""
     adapter: str = ""
     encoder: AudioEncoder | None = None
+    spoken: Vocabulary | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ def load(
     frame = split(tokenizer, config.system, config.template)
     starts = word_starts(tokenizer)
     ends = model.generation_config.eos_token_id if model.generation_config else None
+    encoder = _encoder(found, backbone, head)
     more = {ends} if isinstance(ends, int) else set(ends or ())
     return Checkpoint(
         name=config.name or Path(adapter or reference).stem,
@@ -101,7 +104,8 @@ def load(
         tiers=found.tiers,
         weights=weights,
         adapter=str(found.adapter or ""),
-        encoder=_encoder(found, backbone, head),
+        encoder=encoder,
+        spoken=_spoken(config, encoder, backbone, head, end_token(frame.end, tokenizer.eos_token_id)),
     )
 
 
@@ -175,6 +179,20 @@ def _encoder(found: Found, backbone: Backbone, head: torch.Tensor | None) -> Aud
             raise CheckpointError(f"expected a blank below {len(embeddings)}; got {encoder.config.blank} from {found.audio}", param="audio")
         encoder.vocabulary = Vocabulary(head.detach(), embeddings, encoder.config.blank)
     return encoder
+
+
+def _spoken(
+    config: CheckpointConfig, encoder: AudioEncoder | None, backbone: Backbone, head: torch.Tensor | None, blank: int
+) -> Vocabulary | None:
+    """Raises CheckpointError for a task with `ctc_weight` where CTC cannot be computed."""
+    if not any(task.ctc_weight for task in config.tasks.values()):
+        return None
+    if encoder is None or encoder.config.posteriors:
+        got = "none" if encoder is None else "one with posteriors"
+        raise CheckpointError(f"expected an encoder without posteriors for a task with ctc_weight; got {got}", param="ctc_weight")
+    if head is None:
+        raise CheckpointError("expected an lm_head without an adapter beside it for ctc_weight; merge the adapter", param="adapter")
+    return Vocabulary(head.detach(), backbone.model.get_input_embeddings().weight.detach(), blank)
 
 
 def from_anywhere(reference: str, beside: Path) -> str:

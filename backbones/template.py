@@ -48,6 +48,11 @@ def split(tokenizer: Any, system: str | None = None, template: Template | None =
     )
 
 
+def end_token(ends: frozenset[int], eos: int | None) -> int:
+    """The token that a target is trained to end with: the template's own, which may be another than the tokenizer's."""
+    return next(iter(ends - {eos}), next(iter(ends)))
+
+
 def _from_chat_template(tokenizer: Any, system: str | None) -> Template:
     opening = [{"role": "system", "content": system}] if system else []
     asked: Sequence[dict[str, str]] = [*opening, {"role": "user", "content": _PROMPT}]

@@ -139,7 +139,7 @@ PARTS: dict[str, Part] = {
         (DIGITS,),
         ("wer_words",),
         ("WORD_LAG", "LAAL", "RCO"),
-        items=200,
+        items=300,
         dev_items=30,
         heads=HEADS,
         grid=12,

@@ -11,6 +11,7 @@ import torch
 from backbones.audio_encoder import AudioTokens, Piece
 from backbones.audio_input import AudioInput, milliseconds
 from backbones.audio_mel import MelFrames
+from backbones.ctc_prefix import CtcPrefix
 from backbones.loading import Checkpoint
 from backbones.slots import Region
 from engine.actions import AppendAudio, End, Message, Update
@@ -51,6 +52,7 @@ class AudioSession(Session):
         self._before = self._since = 0  # audio tokens before those released to the slot, and those; not all of them take rows
         self._seen = 0  # samples that the last one has seen
         self._steps = 0
+        self._ctc = CtcPrefix(spoken) if settings.ctc_weight and (spoken := checkpoint.spoken) is not None else None
 
     # ---- for engine/hearing.py
 
@@ -130,6 +132,8 @@ class AudioSession(Session):
         if not self.rows.extend_heard(tokens.embeddings, [unit for unit, kept in enumerate(tokens.kept, start=self._since) if kept]):
             self._finish("context")
             return
+        if self._ctc is not None:
+            self._ctc.hear(tokens.embeddings)
         self._told.source_tokens += len(tokens.embeddings)
         self._since += len(tokens.seen)
         self._seen = tokens.seen[-1]
@@ -195,8 +199,19 @@ class AudioSession(Session):
         self.history = torch.zeros(0)
         self.rows.restart((), 0)
         self._text.separate()
+        if self._ctc is not None:
+            self._ctc.restart()
 
-    # ---- what heads see
+    def _commit(self, token: int) -> None:
+        super()._commit(token)
+        if self._ctc is not None:
+            self._ctc.write(token)
+
+    # ---- what a decision sees
+
+    def weighed(self, logits: torch.Tensor) -> torch.Tensor:
+        """With CTC, where the task wants it."""
+        return logits if self._ctc is None else self._ctc.weigh(logits, self.settings.ctc_weight, self.end_tokens)
 
     @property
     def visible(self) -> int:

@@ -54,7 +54,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Settings:
-    """A session as it will run. `prefix` are the token ids before the stream; `rollover_tokens` the task's (tasks/base.py)."""
+    """A session as it will run. `prefix`: token ids before the stream; `rollover_tokens`, `ctc_weight`: its task's (tasks/base.py)."""
 
     task: str
     prefix: tuple[int, ...]
@@ -71,6 +71,7 @@ class Settings:
     audio: AudioFormat | None = None
     silence_gate: bool = False
     allow_stride: bool = False
+    ctc_weight: float = 0.0
 
 
 def resolve(checkpoint: Checkpoint, request: Request) -> Settings:
@@ -113,6 +114,7 @@ def resolve(checkpoint: Checkpoint, request: Request) -> Settings:
         audio=request.audio,
         silence_gate=request.silence_gate,
         allow_stride=request.allow_stride,
+        ctc_weight=task.ctc_weight,
     )
 
 

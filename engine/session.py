@@ -261,6 +261,10 @@ class Session:
         """What wait-k counts of the source: its words."""
         return self.visible
 
+    def weighed(self, logits: torch.Tensor) -> torch.Tensor:
+        """[V] -> [V]: the backbone's logits, with what else the session knows of the next token."""
+        return logits
+
     def candidate(self, token: int) -> Candidate:
         """What the controller needs to know of a token."""
         begins = self.word_starts[token] or not self.rows.written

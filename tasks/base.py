@@ -29,6 +29,8 @@ class Task(BaseModel):
     max_reads, max_writes_per_read: caps on READs in a row and on tokens a read may release; off by default
     max_output_rate: target tokens for each word of source, or second of what is heard, beyond the first 16, since the last
               seam. A session that has as many reads on, and with one more behind the source's end it ends with `length`. Off by default
+    ctc_weight: share of CTC in a token's log-probability (backbones/ctc_prefix.py), where the target is what is said in a source that is
+              heard; 0.3 is usual. For an encoder that was trained with CTC, the end token its blank
     tier_targets: tier -> mean RCO that calibration aims at
     rollover: whether a session may outlast its slot. Default: yes for a task with gate `word` that may not end early, whose target goes on
               as long as its source (translation, repetition, transcription); an answer or a summary of half a source is none
@@ -46,6 +48,7 @@ class Task(BaseModel):
     max_reads: int | None = Field(default=None, ge=1)
     max_writes_per_read: int | None = Field(default=None, ge=1)
     max_output_rate: float | None = Field(default=None, gt=0)
+    ctc_weight: float = Field(default=0.0, ge=0, lt=1)
     tier_targets: dict[str, float] = Field(default_factory=lambda: dict(RCO_TARGETS))
     rollover: bool | None = None
     rollover_tokens: int | None = Field(default=None, ge=32)
@@ -55,6 +58,12 @@ class Task(BaseModel):
         for name in PLACEHOLDER.findall(self.prompt):
             if name not in self.inputs:
                 raise ValueError(f"expected the prompt to use declared inputs ({', '.join(self.inputs) or 'none'}); got {{{name}}}")
+        return self
+
+    @model_validator(mode="after")
+    def _silence_is_no_end(self) -> "Task":
+        if self.ctc_weight and not self.forbid_end_before_source_end:
+            raise ValueError("expected forbid_end_before_source_end with ctc_weight: CTC takes a pause for the end; got false")
         return self
 
     @property

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from backbones.checkpoint import CheckpointConfig
 from backbones.source_codec import SourceCodec
 from backbones.target_codec import word_starts
-from backbones.template import split
+from backbones.template import end_token, split
 from errors import InvalidValueError
 from tasks import Task
 from tasks.example import Example
@@ -206,11 +206,6 @@ class Encoder:
 
 def _stand_ins(heard: Heard) -> tuple[Sequence[int], Sequence[int], int, Sequence[int]]:
     return [0] * len(heard.units), heard.units.tolist(), heard.count, ()
-
-
-def end_token(ends: frozenset[int], eos: int | None) -> int:
-    """The token that a target is trained to end with: the template's own, which may be another than the tokenizer's."""
-    return next(iter(ends - {eos}), next(iter(ends)))
 
 
 def _check_length(what: str, length: int, limit: int) -> None:

@@ -175,3 +175,29 @@ def test_mixtures_of_embeddings_need_an_lm_head_that_is_one_matrix(tmp_path: Pat
     assert torch.equal(found.encoder.vocabulary.head, head)
     with pytest.raises(CheckpointError, match="expected an lm_head without an adapter beside it"):
         loading._encoder(loading.find(str(folder)), found.backbone, None)
+
+
+WEIGHED = {"prompt": "", "gate": "word", "forbid_end_before_source_end": True, "ctc_weight": 0.3}
+
+
+def test_a_task_that_weighs_ctc_gets_the_rows_and_the_blank_that_it_was_trained_with(tmp_path: Path) -> None:
+    found = loading.load(str(hearing(tmp_path / "mine", {"unit": "ms", "tasks": {"transcribe": WEIGHED}}, width=32)), dtype="float32")
+    assert found.spoken is not None
+    assert torch.equal(found.spoken.head, found.backbone.model.get_output_embeddings().weight)
+    assert found.spoken.blank in found.frame.end
+    assert loading.load(str(hearing(tmp_path / "other", {"unit": "ms"}, width=32)), dtype="float32").spoken is None
+
+
+def test_ctc_cannot_be_weighed_without_what_it_is_computed_from(tmp_path: Path) -> None:
+    deaf = save(tmp_path / "deaf")
+    (deaf / "proactivellm.json").write_text(json.dumps({"tasks": {"transcribe": WEIGHED}}))
+    with pytest.raises(CheckpointError, match="expected an encoder without posteriors for a task with ctc_weight; got none"):
+        loading.load(str(deaf), dtype="float32")
+    mixing = save(tmp_path / "mixing")
+    save_encoder(random_encoder(CONFIG.model_copy(update={"projector": Projector(out=32, posteriors=True)})), mixing)
+    (mixing / "proactivellm.json").write_text(json.dumps({"unit": "ms", "tasks": {"transcribe": WEIGHED}}))
+    with pytest.raises(CheckpointError, match="got one with posteriors"):
+        loading.load(str(mixing), dtype="float32")
+    found = loading.load(str(hearing(tmp_path / "mine", {"unit": "ms", "tasks": {"transcribe": WEIGHED}}, width=32)), dtype="float32")
+    with pytest.raises(CheckpointError, match="merge the adapter"):
+        loading._spoken(found.config, found.encoder, found.backbone, None, blank=0)

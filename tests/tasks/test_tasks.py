@@ -50,6 +50,12 @@ def test_a_prompt_may_only_use_declared_inputs() -> None:
         Task(prompt="{who}")
 
 
+def test_ctc_is_weighed_where_a_pause_is_no_end() -> None:
+    with pytest.raises(ValidationError, match="expected forbid_end_before_source_end with ctc_weight"):
+        Task(prompt="", ctc_weight=0.3)
+    assert Task(prompt="", ctc_weight=0.3, forbid_end_before_source_end=True).ctc_weight == 0.3
+
+
 def test_a_task_whose_target_goes_on_with_its_source_may_outlast_a_slot() -> None:
     assert {name for name, task in DEFAULT_TASKS.items() if task.may_roll_over} == {"translate", "repeat"}
     assert Task(prompt="", rollover=True).may_roll_over
