@@ -4,6 +4,7 @@ For an encoder that CTC has taught the backbone's tokens. What CTC leaves out, b
 is heard takes about as many rows as what is read. Knows no encoder and no loss.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,9 +24,10 @@ class Vocabulary:
     embeddings: torch.Tensor
     blank: int | None = None
 
-    def scores(self, heard: torch.Tensor) -> torch.Tensor:
-        """[T, D] -> [T, V], before a softmax; what CTC is computed from (training/losses/ctc.py)."""
-        out: torch.Tensor = functional.rms_norm(heard, heard.shape[-1:]) @ self.head.T
+    def scores(self, heard: torch.Tensor, tokens: Sequence[int] | None = None) -> torch.Tensor:
+        """[T, D] -> [T, V] or [T, k] of some tokens, before a softmax; what CTC is computed from (training/losses/ctc.py)."""
+        rows = self.head if tokens is None else self.head[list(tokens)]
+        out: torch.Tensor = functional.rms_norm(heard, heard.shape[-1:]) @ rows.T
         return out
 
     def kept(self, scores: torch.Tensor, before: int = NO_TOKEN) -> tuple[torch.Tensor, int]:

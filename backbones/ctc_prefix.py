@@ -12,7 +12,7 @@ from backbones.audio_posteriors import Vocabulary
 
 Logs = NDArray[np.float64]
 
-CANDIDATES = 32  # the backbone's best that are looked at; no other is written
+CANDIDATES = 32  # the backbone's best that are looked at
 LEAST = -60.0  # log-probability beside the best candidate's: what CTC did not hear at all is improbable, and not impossible
 
 
@@ -30,8 +30,9 @@ class CtcPrefix:
 
     def restart(self) -> None:
         """Nothing was heard, and nothing written."""
-        self._heard = torch.zeros(0, self._vocabulary.head.shape[1])  # [T, D]
-        self._norm = torch.zeros(0, dtype=torch.float64)  # [T] log sum exp of a place's scores
+        head = self._vocabulary.head
+        self._heard = head.new_zeros(0, head.shape[1])  # [T, D]
+        self._norm = head.new_zeros(0, dtype=torch.float64)  # [T] log sum exp of a place's scores
         self._written: list[int] = []
         self._blanks: Logs = np.zeros(0)  # [T] log p(blank)
         # Of all that was written, up to every place, [T + 1]: the next token may follow at any. Of every prefix, up to the last place,
@@ -40,11 +41,12 @@ class CtcPrefix:
         self._last_in_token, self._last_in_blank = np.full(1, -np.inf), np.zeros(1)
 
     @torch.inference_mode()
+    @np.errstate(invalid="ignore")  # of sound that is no number, whose session ends at its next decision (engine/runner.py)
     def hear(self, heard: torch.Tensor) -> None:
         """[k, D] more, as the encoder gives them."""
         scores = self._vocabulary.scores(heard).double()  # [k, V]
         norm = scores.logsumexp(-1)
-        self._heard, self._norm = torch.cat((self._heard.to(heard), heard)), torch.cat((self._norm.to(norm), norm))
+        self._heard, self._norm = torch.cat((self._heard, heard)), torch.cat((self._norm, norm))
         log_p: Logs = (scores[:, [*self._written, self._blank]] - norm[:, None]).cpu().numpy()  # [k, U + 1]
         again = np.array([a == b for a, b in zip(self._written, self._written[1:], strict=False)], dtype=bool)  # [U - 1]
         complete = []
@@ -69,33 +71,45 @@ class CtcPrefix:
         self._written.append(token)
 
     @torch.inference_mode()
-    def next(self, tokens: list[int]) -> tuple[torch.Tensor, float]:
-        """[k] log P(what was heard begins with what was written and this), and log P(it is what was written). The blank is none of them."""
-        complete = np.stack([self._complete(token)[:-1] for token in tokens], axis=1)  # [T, k]
-        return torch.from_numpy(complete + self._log_p(tokens)).logsumexp(0), float(self._complete(None)[-1])
+    def next(self, tokens: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """[k] log P(what was heard begins with what was written and this), [] log P(it is what was written). The blank is none of them."""
+        complete = self._complete(None)
+        before = np.repeat(complete[:-1, None], len(tokens), axis=1)  # [T, k]
+        if self._written and self._written[-1] in tokens:
+            before[:, tokens.index(self._written[-1])] = self._in_blank[:-1]
+        return torch.from_numpy(before + self._log_p(tokens)).logsumexp(0), torch.tensor(complete[-1])
 
-    def weigh(self, logits: torch.Tensor, weight: float, ends: frozenset[int]) -> torch.Tensor:
-        """[V] -> [V] float32: (1 - weight) log P of the backbone + weight log P of CTC; -inf for what is no candidate.
+    def weigh(self, logits: torch.Tensor, weight: float, ends: frozenset[int], *, ended: bool) -> torch.Tensor:
+        """[V] -> [V] float32 logits: the backbone's log P and CTC's, which has `weight`; -inf for what is no candidate.
 
-        ends: tokens that end the target, and the blank. That what was written is all that was heard speaks for them: before the source's
-        end it says that there is nothing to write yet. Where what was written cannot be what was heard, the backbone has the word.
+        ends: tokens that end the target, the blank among them; ended: whether the source has. Before, an end means that nothing is to be
+        written yet, as what was written is all that was heard: CTC alone knows that. Backbones are trained to guess on, so theirs would say
+        no whatever was heard. Where what was written cannot be what was heard, the backbone has the word.
         """
         own = logits.float().log_softmax(-1)
         best = [token for token in own.topk(min(CANDIDATES, len(own))).indices.tolist() if token not in ends]
         begins, all_of_it = self.next(best)
-        heard = torch.cat((begins, begins.new_full((len(ends),), all_of_it)))
-        if (most := heard.max()) == -torch.inf:
+        most = torch.maximum(begins.max(), all_of_it)
+        if most == -torch.inf:
             return logits.float()
-        chosen = torch.tensor([*best, *ends], device=own.device)
-        weighed = (1 - weight) * own[chosen] + weight * (heard - most).clamp_min(LEAST).to(own)
-        return torch.full_like(own, -torch.inf).index_copy(0, chosen, weighed)
+        chosen, end = torch.tensor(best), torch.tensor(list(ends) if ended else [self._blank])
+        more, no_more = ((part - most).clamp_min(LEAST).float().to(own.device) for part in (begins, all_of_it))
+        content = (1 - weight) * own[chosen] + weight * more
+        made = torch.full_like(own, -torch.inf)
+        if ended:
+            made[end] = (1 - weight) * own[end] + weight * no_more
+        else:
+            made[end] = no_more
+            content = content.log_softmax(-1) + more.logsumexp(-1)
+        made[chosen] = content
+        return made
 
     def _log_p(self, tokens: list[int]) -> Logs:
         """[T, k] of tokens at every place."""
-        scores = Vocabulary(self._vocabulary.head[tokens], self._vocabulary.embeddings).scores(self._heard)
-        made: Logs = (scores.double() - self._norm[:, None]).cpu().numpy()
+        made: Logs = (self._vocabulary.scores(self._heard, tokens).double() - self._norm[:, None]).cpu().numpy()
         return made
 
+    @np.errstate(invalid="ignore")  # see `hear`
     def _complete(self, token: int | None) -> Logs:
         """[T + 1] what was written ends at each place, so that `token` may follow."""
         if self._written and self._written[-1] == token:

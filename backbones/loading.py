@@ -91,7 +91,7 @@ def load(
     starts = word_starts(tokenizer)
     ends = model.generation_config.eos_token_id if model.generation_config else None
     encoder = _encoder(found, backbone, head)
-    more = {ends} if isinstance(ends, int) else set(ends or ())
+    more = {token for token in ([ends] if isinstance(ends, int) else ends or ()) if 0 <= token < backbone.vocab_size}
     return Checkpoint(
         name=config.name or Path(adapter or reference).stem,
         backbone=backbone,

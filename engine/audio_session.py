@@ -211,7 +211,9 @@ class AudioSession(Session):
 
     def weighed(self, logits: torch.Tensor) -> torch.Tensor:
         """With CTC, where the task wants it."""
-        return logits if self._ctc is None else self._ctc.weigh(logits, self.settings.ctc_weight, self.end_tokens)
+        if self._ctc is None:
+            return logits
+        return self._ctc.weigh(logits, self.settings.ctc_weight, self.end_tokens, ended=self.controller.everything)
 
     @property
     def visible(self) -> int:

@@ -114,7 +114,7 @@ def resolve(checkpoint: Checkpoint, request: Request) -> Settings:
         audio=request.audio,
         silence_gate=request.silence_gate,
         allow_stride=request.allow_stride,
-        ctc_weight=task.ctc_weight,
+        ctc_weight=task.ctc_weight if request.audio is not None else 0.0,
     )
 
 

@@ -61,8 +61,10 @@ class Runner:
 
     @torch.inference_mode()
     def _probes(self, sessions: Sequence[Session], logits: torch.Tensor, attention: dict[int, torch.Tensor]) -> list[Probe]:
-        if any(s.settings.ctc_weight for s in sessions):
-            logits = torch.stack([s.weighed(row) for s, row in zip(sessions, logits.float(), strict=True)])
+        weighing = [i for i, session in enumerate(sessions) if session.settings.ctc_weight]
+        if weighing:
+            logits = logits.float()  # neighbours' rows stay theirs
+            logits[weighing] = torch.stack([sessions[i].weighed(logits[i]) for i in weighing])
         best, greedy = (found.tolist() for found in logits.max(dim=-1))
         wanted = any("entropy" in s.settings.needs for s in sessions)
         entropies = entropy(logits).tolist() if wanted else [None] * len(sessions)

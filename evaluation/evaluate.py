@@ -86,14 +86,23 @@ def _points(plan: Plan, head: str, examples: Sequence[Example], backend: Backend
 
 
 def first_thresholds(head: str, examples: Sequence[Example], backend: Backend, count: int, progress: Progress) -> list[float]:
-    """Quantiles of the head's scores at every prefix of some items: what it says before anything is written. No reference is looked at."""
+    """Quantiles of the head's scores on some items. No reference is looked at.
+
+    At every prefix: what it says before anything is written. Then at the least of those scores, where it writes: the lowest ones belong to
+    later tokens.
+    """
     some = examples[:TRIED]
-    progress.stage(f"scores of {head}", len(some))
-    scores: list[float] = []
-    for record in backend.run([(Policy(head, NEVER), example) for example in some]):
-        scores += [score for _, _, score, _ in record.decisions if score is not None]
-        progress.advance()
-    return quantiles(scores, count)
+
+    def scores(threshold: float, when: str) -> list[float]:
+        progress.stage(f"scores of {head} {when}", len(some))
+        found: list[float] = []
+        for record in backend.run([(Policy(head, threshold), example) for example in some]):
+            found += [score for _, _, score, _ in record.decisions if score is not None]
+            progress.advance()
+        return found
+
+    before = scores(NEVER, "before it writes")
+    return quantiles(before + (scores(min(before), "while it writes") if before else []), count)
 
 
 def runs_of(

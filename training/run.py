@@ -16,6 +16,7 @@ from transformers import AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from backbones import loading
+from backbones.audio_encoder import AudioEncoder
 from errors import InvalidValueError
 from tasks import DEFAULT_TASKS, Task
 from tasks.data import data_hash
@@ -116,14 +117,26 @@ def _hearing(config: Config, trainee: Trainee) -> Trainee:
     """With the encoder that is asked for, or the base's."""
     own = loading.find(config.model.base).audio if config.model.base else None
     if own is None and config.audio is None:
+        _check_weighed(config, trainee, None)
         return trainee
     settings = config.audio or Audio()
     encoder = prepare(settings, own, trainee.model.get_input_embeddings().weight, config.loss)
     if config.model.vocabulary and settings.compress is None and encoder.config.blank is not None:
         raise InvalidValueError("expected compress and blank anew with a vocabulary, which numbers tokens anew", param="audio.compress")
+    _check_weighed(config, trainee, encoder)
     # The encoder is written beside the weights, wherever it came from.
     given = {"unit": "ms", "audio": None, "decision_ms": settings.decision_ms or trainee.config.decision_ms}
     return replace(trainee, encoder=encoder, config=trainee.config.model_copy(update=given))
+
+
+def _check_weighed(config: Config, trainee: Trainee, encoder: AudioEncoder | None) -> None:
+    """What is trained must be what can be served: see `ctc_weight` in tasks/base.py."""
+    weighed = [name for name, task in trainee.config.tasks.items() if task.ctc_weight]
+    if weighed and (encoder is None or encoder.config.posteriors or config.loss.blank is not None):
+        raise InvalidValueError(
+            f"expected an encoder without posteriors, and the end token as CTC's blank, with ctc_weight of the task {weighed[0]!r}",
+            param="tasks",
+        )
 
 
 def _sounds(config: Config, trainee: Trainee) -> Sounds | None:

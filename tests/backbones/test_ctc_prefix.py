@@ -54,7 +54,7 @@ def test_every_alignment_is_counted_however_sound_and_text_take_turns(places: li
     begins, complete = prefix.next([0, 1, 2])
     expected, all_of_it = enumerated(heard, written)
     torch.testing.assert_close(begins.exp(), torch.tensor(expected, dtype=torch.float64), atol=1e-6, rtol=1e-5)
-    assert math.exp(complete) == pytest.approx(all_of_it, abs=1e-6)
+    assert math.exp(float(complete)) == pytest.approx(all_of_it, abs=1e-6)
 
 
 def test_what_is_complete_is_trainings_loss() -> None:
@@ -64,7 +64,7 @@ def test_what_is_complete_is_trainings_loss() -> None:
     for token in written:
         prefix.write(token)
     loss = ctc(WORDS.scores(heard), [len(heard)], torch.tensor([*written, BLANK]), [len(written) + 1])
-    assert prefix.next([0])[1] == pytest.approx(-float(loss), abs=1e-5)
+    assert float(prefix.next([0])[1]) == pytest.approx(-float(loss), abs=1e-5)
 
 
 def test_a_restart_forgets() -> None:
@@ -84,32 +84,72 @@ def spoken(*tokens: int) -> CtcPrefix:
     return prefix
 
 
-def test_what_is_weighed_by_hand() -> None:
+END = frozenset({BLANK})
+
+
+def test_what_is_weighed_behind_the_end_by_hand() -> None:
     """CTC hears token 1 and then 2; the backbone has 0.5, 0.25, 0.125 and 0.125 for the end."""
     prefix, logits = spoken(1, BLANK, 2), torch.tensor([0.5, 0.25, 0.125, 0.125]).log()
     half = 0.5 * logits + 0.5 * torch.tensor([LEAST, 0.0, LEAST, LEAST])
-    torch.testing.assert_close(prefix.weigh(logits, 0.5, frozenset({BLANK})), half)
+    torch.testing.assert_close(prefix.weigh(logits, 0.5, END, ended=True), half)
     prefix.write(1)
-    assert int(prefix.weigh(logits, 0.5, frozenset({BLANK})).argmax()) == 2
+    assert int(prefix.weigh(logits, 0.5, END, ended=True).argmax()) == 2
     prefix.write(2)
-    assert int(prefix.weigh(logits, 0.5, frozenset({BLANK})).argmax()) == BLANK, "that is all"
-    assert int(prefix.weigh(logits, 0.001, frozenset({BLANK})).argmax()) == 0, "a backbone that hardly listens"
+    assert int(prefix.weigh(logits, 0.5, END, ended=True).argmax()) == BLANK, "that is all"
+    assert int(prefix.weigh(logits, 0.001, END, ended=True).argmax()) == 0, "a backbone that hardly listens"
 
 
-def test_before_the_first_sound_there_is_nothing_to_write() -> None:
-    assert int(CtcPrefix(WORDS).weigh(torch.zeros(4), 0.3, frozenset({BLANK})).argmax()) == BLANK
+def alike(*shares: float, places: int) -> CtcPrefix:
+    """The four tokens have these shares at every place."""
+    rows = torch.tensor([[max(math.log(share), -90.0) if share else -90.0, 0.0] for share in shares])
+    prefix = CtcPrefix(Vocabulary(rows, rows, BLANK))
+    prefix.hear(torch.ones(places, 2))
+    return prefix
+
+
+@pytest.mark.parametrize("own", [0.0, -1e3])
+def test_before_the_end_ctc_alone_says_whether_there_is_more(own: float) -> None:
+    """Two places, each half token 1, half the blank; said twice, it would have a blank between. Whatever the backbone says of the end."""
+    prefix, logits = alike(0, 0.5, 0, 0.5, places=2), torch.tensor([0.0, 0.0, 0.0, own])
+    expected = torch.tensor([0.0, 0.75, 0.0, 0.25])  # nothing was said if both are blanks
+    torch.testing.assert_close(prefix.weigh(logits, 0.3, END, ended=False).softmax(-1), expected, atol=1e-6, rtol=0)
+    prefix.write(1)
+    expected = torch.tensor([0.0, 0.0, 0.0, 1.0])
+    torch.testing.assert_close(prefix.weigh(logits, 0.3, END, ended=False).softmax(-1), expected, atol=1e-6, rtol=0)
+
+
+def test_among_what_is_to_be_written_the_backbone_has_its_share() -> None:
+    """Tokens 0 and 1 sound alike, and it finds one of them four times as probable: with half of the weight, twice."""
+    p = alike(0.5, 0.5, 0, 0, places=1).weigh(torch.tensor([4.0, 1.0, 1.0, 9.0]).log(), 0.5, END, ended=False).softmax(-1)
+    torch.testing.assert_close(p, torch.tensor([2 / 3, 1 / 3, 0.0, 0.0]), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_before_the_first_sound_there_is_nothing_to_write(dtype: torch.dtype) -> None:
+    prefix = CtcPrefix(Vocabulary(HEAD.to(dtype), HEAD.to(dtype), BLANK))
+    for ended in (False, True):
+        assert int(prefix.weigh(torch.zeros(4), 0.3, END, ended=ended).argmax()) == BLANK
+    prefix.hear(sounds([1, 2]).to(dtype))
+    prefix.write(0)
+    assert prefix.weigh(torch.zeros(4), 0.3, END, ended=False).isfinite().all()
 
 
 def test_where_no_alignment_is_left_the_backbone_has_the_word() -> None:
     prefix, logits = spoken(1), torch.tensor([0.0, 1.0, 2.0, 3.0])
     for token in (1, 2, 0):
         prefix.write(token)
-    torch.testing.assert_close(prefix.weigh(logits, 0.5, frozenset({BLANK})), logits)
+    torch.testing.assert_close(prefix.weigh(logits, 0.5, END, ended=True), logits)
+
+
+def test_sound_that_is_no_number_gives_no_number() -> None:
+    prefix = CtcPrefix(WORDS)
+    prefix.hear(torch.full((2, WIDTH), torch.nan))
+    assert prefix.weigh(torch.zeros(4), 0.3, END, ended=False).isnan().any()
 
 
 def test_no_token_beyond_the_candidates() -> None:
     rows = torch.eye(40)
     prefix = CtcPrefix(Vocabulary(rows, rows, BLANK))
     prefix.hear(rows[:2])
-    weighed = prefix.weigh(torch.arange(40.0), 0.3, frozenset({BLANK}))
+    weighed = prefix.weigh(torch.arange(40.0), 0.3, END, ended=True)
     assert weighed.isfinite().tolist() == [token >= 8 or token == BLANK for token in range(40)]

@@ -201,3 +201,11 @@ def test_ctc_cannot_be_weighed_without_what_it_is_computed_from(tmp_path: Path) 
     found = loading.load(str(hearing(tmp_path / "mine", {"unit": "ms", "tasks": {"transcribe": WEIGHED}}, width=32)), dtype="float32")
     with pytest.raises(CheckpointError, match="merge the adapter"):
         loading._spoken(found.config, found.encoder, found.backbone, None, blank=0)
+
+
+def test_end_tokens_that_the_model_does_not_have_are_none(tmp_path: Path) -> None:
+    folder = save(tmp_path / "mine")
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [3, -1, 10**6]}))
+    ends = loading.load(str(folder), dtype="float32").frame.end
+    assert 3 in ends
+    assert ends.isdisjoint({-1, 10**6})

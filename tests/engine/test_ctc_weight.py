@@ -70,8 +70,10 @@ def test_every_probe_is_weighed_with_what_was_heard_and_written_up_to_it(monkeyp
 
     def watched(sessions: list[Session], logits: torch.Tensor, attention: dict[int, torch.Tensor]) -> Any:
         (session,) = sessions
+        own = logits[0].clone()
         out = inner(sessions, logits, attention)
-        probes.append((session.rows.stream, session.rows.target[session.rows.header :], logits[0].clone(), out[0]))
+        ended = session.controller.source_ended
+        probes.append((session.rows.stream, session.rows.target[session.rows.header :], ended, own, out[0]))
         return out
 
     monkeypatch.setattr(made.runner, "_probes", watched)
@@ -82,12 +84,12 @@ def test_every_probe_is_weighed_with_what_was_heard_and_written_up_to_it(monkeyp
     assert encoder is not None
     assert spoken is not None
     heard = encoder.whole([MelFrames(values, [min(160 * i + LOOKAHEAD, len(samples)) for i in range(len(values))])])[0].embeddings
-    for stream, written, logits, probe in probes:
+    for stream, written, ended, logits, probe in probes:
         prefix = CtcPrefix(spoken)
         prefix.hear(heard[:stream].detach())
         for token in written:
             prefix.write(token)
-        weighed = prefix.weigh(logits, 0.5, made.checkpoint.frame.end)
+        weighed = prefix.weigh(logits, 0.5, made.checkpoint.frame.end, ended=ended)
         p = weighed.double().softmax(-1)
         assert probe.entropy == pytest.approx(float(-torch.special.xlogy(p, p).sum()), abs=1e-4)
         assert weighed[probe.token] == weighed.max()

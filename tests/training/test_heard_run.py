@@ -280,6 +280,10 @@ def test_what_cannot_be_trained_is_refused(tmp_path: Path, tones: Path) -> None:
     deaf = Config.model_validate({**plain, "audio": None})
     with pytest.raises(InvalidValueError, match=r"tones\.jsonl, tones:1: expected a base that hears"):
         train(deaf, QUIET)
+    weighed = {"tasks": {"transcribe": {"prompt": "", "forbid_end_before_source_end": True, "ctc_weight": 0.3}}}
+    for changes in ({"audio": None}, {"audio": {**plain["audio"], "posteriors": True}}, {"loss": {"ctc": 0.3, "blank": 9}}):
+        with pytest.raises(InvalidValueError, match="expected an encoder without posteriors, and the end token as CTC's blank"):
+            train(Config.model_validate({**plain, **weighed, **changes}), QUIET)
     nothing = Config.model_validate({**plain, "audio": {}})
     with pytest.raises(InvalidValueError, match="expected an encoder for a base that does not hear"):
         train(nothing, QUIET)
