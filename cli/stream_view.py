@@ -37,7 +37,10 @@ class Shown:
         if isinstance(event, Write):
             self.phi = event.phi
             for part in _words(event.text):
-                if self.words and not part[:1].isspace() and not self.words[-1].text[-1:].isspace():
+                last = self.words[-1].text if self.words else ""
+                if last.isspace():  # a token of its own: it belongs to the word that follows
+                    self.words[-1] = Word(last + part, event.phi)
+                elif last and not part[:1].isspace() and not last[-1:].isspace():
                     self.words[-1].text += part
                 else:
                     self.words.append(Word(part, event.phi))

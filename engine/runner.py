@@ -73,16 +73,10 @@ class Runner:
             probe = Probe(session, greedy[i], entropies[i], attention.get(i))
             if not isfinite(best[i]):
                 probe.error = SignalError(f"expected finite logits, got {best[i]} from the model")
-            elif session.settings.sampling.temperature > 0 or self._end_is_barred(session, greedy[i]):
+            elif session.settings.sampling.temperature > 0 or (greedy[i] in session.end_tokens and _end_is_barred(session)):
                 probe.token = _choose(logits[i], session)
             probes.append(probe)
         return probes
-
-    @staticmethod
-    def _end_is_barred(session: Session, token: int) -> bool:
-        """True if a write is forced where the task forbids the end: the best token that is no end is written instead."""
-        control = session.controller
-        return token in session.end_tokens and control.must_write and not control.may_end
 
     def score(self, probes: Sequence[Probe]) -> None:
         """Asks each head once, about all of its probes. A head that fails fails its own sessions only."""
@@ -158,11 +152,20 @@ def _padded(rows: Sequence[torch.Tensor | None], width: int) -> torch.Tensor:
     return out
 
 
+def _end_is_barred(session: Session) -> bool:
+    """True if a write is forced where the task forbids the end: the best token that is no end is written instead.
+
+    With CTC an end means that nothing more was said yet: there is nothing to be forced.
+    """
+    control = session.controller
+    return control.must_write and not control.may_end and not session.settings.ctc_weight
+
+
 def _choose(logits: torch.Tensor, session: Session) -> int:
     """One token of a session that samples, or that may not end: see `sample`."""
     control, sampling = session.controller, session.settings.sampling
     scores = logits.float().clone()
-    if control.must_write and not control.may_end:
+    if _end_is_barred(session):
         scores[list(session.end_tokens)] = float("-inf")
     if sampling.temperature == 0:
         return int(scores.argmax())

@@ -19,6 +19,7 @@ from evaluation.store import Store
 from tasks.example import Example
 
 NEVER = 1e9  # a threshold that no head's score reaches: the head is asked at every prefix, and the target written at the source end
+LOWER = 4  # times that a lower threshold is tried for a sweep
 TRIED = 40  # items whose scores a sweep's thresholds are taken from
 
 
@@ -88,8 +89,8 @@ def _points(plan: Plan, head: str, examples: Sequence[Example], backend: Backend
 def first_thresholds(head: str, examples: Sequence[Example], backend: Backend, count: int, progress: Progress) -> list[float]:
     """Quantiles of the head's scores on some items. No reference is looked at.
 
-    At every prefix: what it says before anything is written. Then at the least of those scores, where it writes: the lowest ones belong to
-    later tokens.
+    At every prefix: what it says before anything is written. Then at the least of those scores, where it writes, and so on: the lowest ones
+    belong to later tokens.
     """
     some = examples[:TRIED]
 
@@ -101,8 +102,13 @@ def first_thresholds(head: str, examples: Sequence[Example], backend: Backend, c
             progress.advance()
         return found
 
-    before = scores(NEVER, "before it writes")
-    return quantiles(before + (scores(min(before), "while it writes") if before else []), count)
+    found = scores(NEVER, "before it writes")
+    for _ in range(LOWER if found else 0):
+        least = min(found)
+        found += scores(least, "while it writes")
+        if min(found) == least:
+            break
+    return quantiles(found, count)
 
 
 def runs_of(

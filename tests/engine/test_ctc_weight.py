@@ -124,5 +124,6 @@ def test_what_was_not_heard_is_not_written() -> None:
     bias = encoder.projector[-1].bias.detach()  # type: ignore[operator, union-attr]
     sure[spoken.blank] = 1e3 * functional.rms_norm(bias, bias.shape)  # type: ignore[index, operator]
     made.checkpoint = replace(made.checkpoint, spoken=replace(spoken, head=sure))
-    assert text(run(made, request(threshold=0.0), [])) == ""
+    for forced in ({}, {"max_lag": 400}):
+        assert text(run(made, request(threshold=0.0, **forced), [])) == ""
     assert text(run(engine(), request("late", threshold=0.0), [])) != ""
