@@ -8,6 +8,8 @@ SMOLLM2 := $(VENV)/smollm2
 EXTRAS ?= [audio,evaluation,training,dev,bench]
 # Its dependencies are pinned to versions of 2022; what it really imports is in the extra `dev`.
 SIMULEVAL ?= simuleval==1.1.4
+# Processes that run tests; those of a file stay together.
+JOBS ?= 2
 
 .PHONY: install smollm2 demo demo-answer test test-slow check schema bench claims claims-run ablation clean
 
@@ -36,7 +38,7 @@ demo-answer: smollm2
 	$(BIN)/proactivellm demo answer
 
 test: install smollm2
-	$(BIN)/pytest -m 'not slow'
+	$(BIN)/pytest -m 'not slow' -n $(JOBS) --dist loadfile
 
 test-slow: install smollm2
 	$(BIN)/pytest -m slow
