@@ -172,12 +172,9 @@ def _encoder(found: Found, backbone: Backbone, head: torch.Tensor | None) -> Aud
         )
     pack_linears(encoder)
     if encoder.config.posteriors:
-        if head is None:
-            raise CheckpointError("expected an lm_head without an adapter beside it for posteriors; merge the adapter", param="adapter")
-        embeddings = backbone.model.get_input_embeddings().weight.detach()
-        if (encoder.config.blank or 0) >= len(embeddings):
-            raise CheckpointError(f"expected a blank below {len(embeddings)}; got {encoder.config.blank} from {found.audio}", param="audio")
-        encoder.vocabulary = Vocabulary(head.detach(), embeddings, encoder.config.blank)
+        encoder.vocabulary = _vocabulary(backbone, head, encoder.config.blank, "posteriors")
+        if (encoder.config.blank or 0) >= (size := len(encoder.vocabulary.embeddings)):
+            raise CheckpointError(f"expected a blank below {size}; got {encoder.config.blank} from {found.audio}", param="audio")
     return encoder
 
 
@@ -190,8 +187,12 @@ def _spoken(
     if encoder is None or encoder.config.posteriors:
         got = "none" if encoder is None else "one with posteriors"
         raise CheckpointError(f"expected an encoder without posteriors for a task with ctc_weight; got {got}", param="ctc_weight")
+    return _vocabulary(backbone, head, blank, "ctc_weight")
+
+
+def _vocabulary(backbone: Backbone, head: torch.Tensor | None, blank: int | None, wanted: str) -> Vocabulary:
     if head is None:
-        raise CheckpointError("expected an lm_head without an adapter beside it for ctc_weight; merge the adapter", param="adapter")
+        raise CheckpointError(f"expected an lm_head without an adapter beside it for {wanted}; merge the adapter", param="adapter")
     return Vocabulary(head.detach(), backbone.model.get_input_embeddings().weight.detach(), blank)
 
 

@@ -16,7 +16,6 @@ from transformers import AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from backbones import loading
-from backbones.audio_encoder import AudioEncoder
 from errors import InvalidValueError
 from tasks import DEFAULT_TASKS, Task
 from tasks.data import data_hash
@@ -110,6 +109,7 @@ def _trainee(config: Config, tasks: dict[str, Task], parts: Sequence[Part], dtyp
     else:
         trainee = load_base(model, config.lora, config.tasks, dtype=dtype, attention=attention)
     trainee = _hearing(config, trainee)
+    _check_weighed(config, trainee)
     return checkpointed(trainee) if config.run.gradient_checkpointing else trainee
 
 
@@ -117,20 +117,19 @@ def _hearing(config: Config, trainee: Trainee) -> Trainee:
     """With the encoder that is asked for, or the base's."""
     own = loading.find(config.model.base).audio if config.model.base else None
     if own is None and config.audio is None:
-        _check_weighed(config, trainee, None)
         return trainee
     settings = config.audio or Audio()
     encoder = prepare(settings, own, trainee.model.get_input_embeddings().weight, config.loss)
     if config.model.vocabulary and settings.compress is None and encoder.config.blank is not None:
         raise InvalidValueError("expected compress and blank anew with a vocabulary, which numbers tokens anew", param="audio.compress")
-    _check_weighed(config, trainee, encoder)
     # The encoder is written beside the weights, wherever it came from.
     given = {"unit": "ms", "audio": None, "decision_ms": settings.decision_ms or trainee.config.decision_ms}
     return replace(trainee, encoder=encoder, config=trainee.config.model_copy(update=given))
 
 
-def _check_weighed(config: Config, trainee: Trainee, encoder: AudioEncoder | None) -> None:
+def _check_weighed(config: Config, trainee: Trainee) -> None:
     """What is trained must be what can be served: see `ctc_weight` in tasks/base.py."""
+    encoder = trainee.encoder
     weighed = [name for name, task in trainee.config.tasks.items() if task.ctc_weight]
     if weighed and (encoder is None or encoder.config.posteriors or config.loss.blank is not None):
         raise InvalidValueError(

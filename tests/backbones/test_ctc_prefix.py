@@ -101,7 +101,7 @@ def test_what_is_weighed_behind_the_end_by_hand() -> None:
 
 def alike(*shares: float, places: int) -> CtcPrefix:
     """The four tokens have these shares at every place."""
-    rows = torch.tensor([[max(math.log(share), -90.0) if share else -90.0, 0.0] for share in shares])
+    rows = torch.tensor([[math.log(share) if share else -90.0, 0.0] for share in shares])
     prefix = CtcPrefix(Vocabulary(rows, rows, BLANK))
     prefix.hear(torch.ones(places, 2))
     return prefix

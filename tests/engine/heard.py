@@ -1,14 +1,15 @@
-"""What a session that hears told, to compare two of them, and an engine that hears nothing."""
+"""What a session that hears is sent, what it told, to compare two of them, and an engine that hears nothing."""
 
 from copy import copy
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
 import torch
 
 from backbones.audio_posteriors import Vocabulary
-from engine.actions import Decision, Done, Event, Write
+from engine.actions import AppendAudio, Decision, Done, End, Event, Message, Write
 from engine.engine import Engine
 from tests import tiny
 
@@ -24,6 +25,12 @@ def told(events: list[Event]) -> list[tuple[Any, ...]]:
         elif isinstance(event, Done):
             found.append((event.text, event.reason, event.usage, event.rco, event.ail))
     return found
+
+
+def pieces(pcm: bytes, cuts: list[int]) -> list[Message]:
+    """Samples of two bytes as messages, and their end. `cuts` are in samples."""
+    inner = sorted(2 * cut for cut in cuts)
+    return [*(AppendAudio(pcm[start:end]) for start, end in pairwise([0, *inner, len(pcm)])), End()]
 
 
 def hears_blanks(**options: Any) -> Engine:

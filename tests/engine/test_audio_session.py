@@ -1,7 +1,6 @@
 """Sessions that hear: a trajectory is a function of the samples, equals the offline model on every prefix, and knows no future."""
 
 from dataclasses import replace
-from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -22,7 +21,7 @@ from errors import BadStateError, InvalidValueError
 from tasks.base import Task
 from tests import tiny
 from tests.backbones.audio import noise
-from tests.engine.heard import hears_blanks, told
+from tests.engine.heard import hears_blanks, pieces, told
 
 SECONDS = 3.3
 PCM = tiny.sound(SECONDS)
@@ -33,12 +32,6 @@ REQUESTS = (
     Request("listen", head="align_att", threshold=1.0, audio=tiny.AUDIO, decisions=True),
     Request("late", threshold=3.0, audio=tiny.AUDIO, decisions=True),
 )
-
-
-def pieces(pcm: bytes, cuts: list[int]) -> list[Message]:
-    """`cuts` are in samples."""
-    inner = sorted(2 * cut for cut in cuts)
-    return [*(AppendAudio(pcm[start:end]) for start, end in pairwise([0, *inner, len(pcm)])), End()]
 
 
 WHOLE = [told(tiny.run(tiny.hearing_engine(), request, pieces(PCM, []))) for request in REQUESTS]

@@ -1,7 +1,6 @@
 """Sessions of a task with `ctc_weight`, through the real engine: what is weighed is what was heard up to the decision, and no more."""
 
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -19,7 +18,7 @@ from engine.engine import Engine
 from engine.request import Request
 from engine.session import Session
 from tests import tiny
-from tests.engine.heard import told
+from tests.engine.heard import pieces, told
 
 PCM = tiny.sound(3.3)
 WEIGHED = {name: tiny.HEARING["late"].model_copy(update={"ctc_weight": weight}) for name, weight in (("half", 0.5), ("late", 0.0))}
@@ -44,8 +43,7 @@ def request(task: str = "half", **changes: Any) -> Request:
 
 
 def run(made: Engine, asked: Request, cuts: list[int]) -> list[Event]:
-    inner = [0, *sorted(2 * cut for cut in cuts), len(PCM)]
-    return tiny.run(made, asked, [*(AppendAudio(PCM[a:b]) for a, b in pairwise(inner)), End()])
+    return tiny.run(made, asked, pieces(PCM, cuts))
 
 
 def text(events: list[Event]) -> str:

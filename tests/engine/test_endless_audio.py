@@ -19,7 +19,7 @@ from engine.session import Session
 from errors import InvalidValueError
 from tests import tiny
 from tests.engine import copyist, listener
-from tests.engine.heard import hears_blanks, told
+from tests.engine.heard import hears_blanks, pieces, told
 
 STEP = 2 * 6_400  # bytes of a decision's 400 ms
 WORD = 2 * listener.TOKEN * listener.EVERY
@@ -34,9 +34,8 @@ def run(engine: Engine, asked: Request, pcm: bytes, cuts: list[int]) -> tuple[Au
     """`cuts` are in samples."""
     session = engine.open(asked)
     assert isinstance(session, AudioSession)
-    for start, end in pairwise([0, *sorted(2 * cut for cut in cuts), len(pcm)]):
-        session.send(AppendAudio(pcm[start:end]))
-    session.send(End())
+    for message in pieces(pcm, cuts):
+        session.send(message)
     return session, tiny.finish(engine, session)
 
 
