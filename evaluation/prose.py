@@ -19,6 +19,7 @@ POLICIES = {
     "entropy": "writes when the model is certain of its next token: when the entropy of its distribution is low enough.",
     "attention": "writes when the model's attention to the source is gathered on few words.",
     "mass": "writes when enough of the model's attention goes to the source.",
+    "weighted": "writes when the model is certain enough, looks at the source enough, or is far enough behind: a sum of the three.",
     "full": "reads everything, then writes: an ordinary model (batch).",
     "wait_k": "reads k words, then writes one and reads one by turns.",
     "fixed_chunk": "reads n words, then writes r tokens, by turns.",

@@ -23,6 +23,7 @@ from heads.full import Full
 from heads.mass import Mass
 from heads.random_gate import RandomGate
 from heads.wait_k import WaitK
+from heads.weighted import Weighted
 
 __all__ = ["HEADS", "DecisionHead", "Need", "Signals", "checked_needs", "checked_scores", "create", "known"]
 
@@ -32,6 +33,7 @@ HEADS: dict[str, type[DecisionHead]] = {
     "entropy": Entropy,
     "attention": Attention,
     "mass": Mass,
+    "weighted": Weighted,
     "align_att": AlignAtt,
     "wait_k": WaitK,
     "fixed_chunk": FixedChunk,

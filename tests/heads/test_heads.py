@@ -12,7 +12,7 @@ import heads
 from errors import InvalidValueError, SignalError, UnknownNameError
 from heads.base import Signals, checked_scores
 
-EVERY = ("entropy", "attention", "mass", "align_att", "wait_k", "fixed_chunk", "fixed_fraction", "random_gate", "full")
+EVERY = ("entropy", "attention", "mass", "weighted", "align_att", "wait_k", "fixed_chunk", "fixed_fraction", "random_gate", "full")
 V = 100
 REQUIRED: dict[str, dict[str, object]] = {"fixed_fraction": {"source_length": 4}}
 
@@ -44,6 +44,14 @@ def score(name: str, given_signals: Signals, **params: object) -> list[float]:
 def test_entropy_is_one_when_certain_and_zero_when_uniform() -> None:
     h = torch.tensor([0.0, log(V) / 2, log(V)])
     assert score("entropy", signals([[1.0]] * 3, entropy=h)) == pytest.approx([1.0, 0.5, 0.0], abs=1e-6)
+
+
+def test_a_weighted_score_is_the_sum_of_certainty_attention_and_lag() -> None:
+    rows, h = [[0.2, 0.5, 0.1], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]], torch.tensor([0.0, log(V) / 2, log(V) / 2])
+    given_signals = signals(rows, entropy=h, written=torch.tensor([1, 1, 4]))
+    assert score("weighted", given_signals, mass=0.5, lag=0.1) == pytest.approx([1.6, 0.7, 0.4], abs=1e-6)
+    assert score("weighted", given_signals, mass=0, lag=0) == pytest.approx(score("entropy", given_signals))
+    assert heads.create("weighted", mass=0).needs == {"entropy"}
 
 
 def test_peak_is_the_largest_attention_to_one_unit() -> None:
@@ -134,7 +142,7 @@ def test_an_empty_source_is_never_sufficient(name: str) -> None:
     assert score(name, signals([[0.0, 0.0]], phi=[0]))[0] < head.default_threshold
 
 
-@pytest.mark.parametrize("name", ["entropy", "attention", "mass"])
+@pytest.mark.parametrize("name", ["entropy", "attention", "mass", "weighted"])
 def test_nan_is_an_error_and_not_a_read_for_ever(name: str) -> None:
     broken = signals([[nan, 0.1]], entropy=torch.tensor([nan]))
     with pytest.raises(SignalError, match="NaN"):
@@ -197,6 +205,7 @@ def test_an_unknown_head_is_refused_with_the_list() -> None:
     ("name", "params", "code"),
     [
         ("attention", {"rho": 2.0}, "invalid_value"),
+        ("weighted", {"lag": -0.1}, "invalid_value"),
         ("attention", {"score": "sum"}, "invalid_value"),
         ("attention", {"kind": "focus"}, "unknown_head_parameter"),  # requests say `score`
         ("attention", {"frontier": "5"}, "invalid_value"),
