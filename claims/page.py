@@ -9,7 +9,15 @@ from claims import h0, h1, h2, h3, h4, prose, speech
 from claims.claim import Claim, Grid
 from claims.results import Result, read_all
 
-CLAIMS: tuple[Callable[[Mapping[str, Result]], Claim], ...] = (h0.judge, h1.judge, h2.judge, h3.judge, h4.judge, speech.judge)
+CLAIMS: tuple[Callable[[Mapping[str, Result]], Claim], ...] = (
+    h0.judge,
+    h1.judge,
+    h2.judge,
+    h2.mended,
+    h3.judge,
+    h4.judge,
+    speech.judge,
+)
 PAGE = Path("docs/claims.md")
 
 

@@ -1,6 +1,7 @@
 """`python -m claims.rotation`: a model of spoken digits for every speaker, who is kept for testing while the others are trained on.
 
-A speaker whose results are there is skipped, and a training that was cut off goes on. Concludes nothing.
+A speaker whose results are there is skipped, and a training that was cut off goes on; several processes may share the speakers. Concludes
+nothing.
 """
 
 from dataclasses import replace
@@ -11,7 +12,7 @@ import torch
 import typer
 
 from backbones.loading import load
-from claims.parts import DATA, PARTS, Part
+from claims.parts import DATA, DIGITS_POINT, PARTS, Part
 from claims.results import FOLDER, SUFFIX, publish
 from claims.run import command, run
 from claims.speech import DIGITS, TURN
@@ -23,12 +24,14 @@ from training.run import train
 
 SPEAKER = "SPEAKER"  # stands for one in the paths of the configuration
 COUNT, TEST_COUNT = 1500, 100  # sequences of each speaker that is trained on; for testing
+REPEATS = 0.3  # of the digits for training, as those of checkpoints/transcribe-en
 
 
 def part_of(speaker: str) -> Part:
-    """What is run on the speaker's digits: all of them, with the head of the claim."""
-    data = (f"{DATA}{speaker}/%s.jsonl",)
-    return replace(PARTS[DIGITS], data=data, items=None, dev_items=24, heads=("entropy",), baselines=("full",))
+    """What is run on the speaker's digits: all of them, with the head of the claim, where the claim is."""
+    part = PARTS[DIGITS]
+    aims = tuple(aim for aim in part.aims if aim.purpose == DIGITS_POINT)
+    return replace(part, data=(f"{DATA}{speaker}/%s.jsonl",), items=None, dev_items=24, heads=("entropy",), aims=aims, baselines=("full",))
 
 
 def without(speaker: str, config: Config, threads: int) -> Config:
@@ -46,20 +49,21 @@ def main(
         "configs/rotation.toml"
     ),
     threads: Annotated[int, typer.Option(help="Threads for torch.", min=1)] = 1,
+    speaker: Annotated[list[str] | None, typer.Option(help="Only without this one; repeat for several.", show_default=False)] = None,
     work: Annotated[Path, typer.Option(help="Folder of the speakers' data, and of runs that go on.")] = Path("runs/rotation"),
     out: Annotated[Path, typer.Option(help="Folder of what is committed.")] = FOLDER,
 ) -> None:
     """Train and judge a model without each speaker in turn."""
     torch.set_num_threads(threads)
     settings, found = read_config(config), digits.read(data)
-    for speaker in sorted(found):
-        name = TURN + speaker
+    for kept in speaker or sorted(found):
+        name = TURN + kept
         if (out / (name + SUFFIX)).exists():
             continue
-        digits.make(found, work / speaker, speaker, count=COUNT, test_count=TEST_COUNT)
-        model = train(without(speaker, settings, threads))
+        digits.make(found, work / kept, kept, count=COUNT, test_count=TEST_COUNT, repeats=REPEATS)
+        model = train(without(kept, settings, threads))
         with shown() as progress:
-            print(publish(run(name, part_of(speaker), load(str(model)), work, work, progress), out))
+            print(publish(run(name, part_of(kept), load(str(model)), work, work, progress), out))
 
 
 if __name__ == "__main__":

@@ -10,13 +10,13 @@ from tests.claims.made import result, right
 KS = (1.0, 3.0, 5.0, 7.0, 9.0, 13.0)
 
 
-def translation(gains: tuple[float, float, float], items: int = 600) -> Result:
+def translation(gains: tuple[float, float, float], items: int = 600, head: str = "entropy") -> Result:
     """Wait-k's quality rises by 0.05 a word of lag; the head is as fast as wait-3, -5 and -7, and better by `gains`."""
     system = {Point(curve="wait_k", threshold=k): (k, 0.2 + 0.05 * k) for k in KS}
     system[Point(curve="full", threshold=0.0)] = (15.0, 0.95)
     for k, gain in zip((3, 5, 7), gains, strict=True):
         aim = {"metric": "laal", "target": float(k)}
-        system[Point(curve="entropy", threshold=k / 10, purpose=f"wait-{k}", **aim)] = (k + 0.3, 0.2 + 0.05 * (k + 0.3) + gain)  # type: ignore[arg-type]  # by name
+        system[Point(curve=head, threshold=k / 10, purpose=f"wait-{k}", **aim)] = (k + 0.3, 0.2 + 0.05 * (k + 0.3) + gain)  # type: ignore[arg-type]  # by name
     rows = {}
     for seed, (point, (lag, share)) in enumerate(system.items()):
         lags = np.random.default_rng(seed).normal(lag, 0.5, items)
@@ -32,6 +32,13 @@ def test_two_points_of_three_hold_the_claim(gains: tuple[float, float, float], e
     claim = h2.judge({"h2-translate": translation(gains)})
     assert [finding.holds for finding in claim.findings] == [gain > 0 for gain in gains]
     assert claim.judgement == expected
+
+
+@pytest.mark.parametrize(("gains", "expected"), GAINS)
+def test_the_head_that_mends_the_claim_is_judged_beside_it(gains: tuple[float, float, float], expected: str) -> None:
+    results = {"h2-translate": translation(gains, head="weighted")}
+    assert h2.mended(results).judgement == expected
+    assert h2.judge(results).judgement == "not run"
 
 
 def test_a_baseline_that_is_better_is_told_so() -> None:

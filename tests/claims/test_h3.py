@@ -7,7 +7,7 @@ from tests.claims.made import answering, near, result, right
 
 def translation(low: float = 0.65, faster: float = 0.6, slower: float = 0.9, items: int = 400) -> Result:
     tiers = [("low", 0.65, low, faster), ("medium", 0.8, 0.81, 0.8), ("high", 0.92, 0.92, slower)]
-    points = [Point(curve="entropy", tier=name, purpose="tier", metric="rco", target=target) for name, target, _, _ in tiers]
+    points = [Point(curve="weighted", tier=name, purpose="tier", metric="rco", target=target) for name, target, _, _ in tiers]
     rows = {}
     for seed, (point, (_, _, latency, share)) in enumerate(zip(points, tiers, strict=True)):
         rows[point.policy.label] = [[x, y, 1.0] for x, y in zip(near(seed, items, latency), right(seed, items, share), strict=True)]
