@@ -162,5 +162,5 @@ PARTS: dict[str, Part] = {
         grid=12,
         baselines=SPEECH,
     ),
-    "h3-translate": Part("translate", (TATOEBA,), ("bleu",), ("RCO", "AIL", "LAAL"), tiers=("entropy", MENDED), baselines=("full",)),
+    "h3-translate": Part("translate", (TATOEBA,), ("bleu",), ("RCO", "AIL", "LAAL"), tiers=(MENDED,), baselines=("full",)),
 }

@@ -17,6 +17,10 @@ def calibrate(  # noqa: PLR0913, PLR0917 (one a flag)
         list[str] | None,
         typer.Option(help="[TIER:]rco=0.80, ail=3, laal=4 or lag=800; repeat for several. [default: the task's]", show_default=False),
     ] = None,
+    threshold: Annotated[
+        list[float] | None,
+        typer.Option(help="To begin with, of one head; repeat for several. [default: eight, of its own scores]", show_default=False),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the settings, if not the model's own.")] = None,
     limit: Annotated[int, typer.Option(help="At most so many items, spread evenly over the data, which may be sorted.", min=1)] = 300,
     adapter: Annotated[str | None, typer.Option(help="Folder with a LoRA for the model; the settings are written there.")] = None,
@@ -59,6 +63,8 @@ def calibrate(  # noqa: PLR0913, PLR0917 (one a flag)
     examples = [every[i * len(every) // limit] for i in range(limit)] if len(every) > limit else every
     folder = tune.folder_for(model, Path(adapter) if adapter else out)
     chosen = head or [spec.default_head]
+    if threshold and len(chosen) > 1:
+        raise InvalidValueError(f"expected one head with thresholds to begin with; got {', '.join(chosen)}", param="threshold")
     console = Console()
     if not keep_heads and any(map(tune.needs_attention, chosen)):
         checkpoint, pairs = tune.select(checkpoint, task, examples, folder)
@@ -67,7 +73,7 @@ def calibrate(  # noqa: PLR0913, PLR0917 (one a flag)
     table = Table("head", "tier", "target", "achieved", "threshold", title=f"{task} on {len(examples)} items of {Path(data).name}")
     with shown() as progress:
         for name in chosen:
-            for found in tune.tiers(checkpoint, task, name, examples, targets, folder, progress):
+            for found in tune.tiers(checkpoint, task, name, examples, targets, folder, progress, threshold or ()):
                 wanted = f"{found.target.metric} {found.target.value:g}"
                 table.add_row(name, found.target.tier, wanted, f"{found.achieved:.3f}", f"{found.threshold:.6g}")
     console.print(table)

@@ -247,7 +247,7 @@ def stream(  # noqa: PLR0913, PLR0917 (one a flag)
 def demo(
     what: Annotated[str, typer.Argument(help="translate, or answer: a question whose answer comes in mid-passage.")] = "translate",
     model: Annotated[str | None, typer.Option(help="Folder, .gguf file or hub name; default: the checkpoint for it.")] = None,
-    tier: Annotated[str, typer.Option(help="Latency tier: low, medium or high.")] = "medium",
+    tier: Annotated[str | None, typer.Option(help="Latency tier: low, medium or high. [default: the task's]", show_default=False)] = None,
     rate: Annotated[float, typer.Option(help="Words a second.", min=0)] = 4.0,
     plain: Annotated[bool, typer.Option("--plain", help="One line an event instead of the live view.")] = False,
 ) -> None:
@@ -260,7 +260,7 @@ def demo(
     shown = parts.DEMOS[what]
     print(f"Starting a server on {model or shown.model} …")
     with parts.serving(model or shown.model) as url:
-        _show(url, shown.task, {"tier": tier, **shown.options}, words(shown.text(), rate), plain=plain)
+        _show(url, shown.task, {**({"tier": tier} if tier else {}), **shown.options}, words(shown.text(), rate), plain=plain)
 
 
 app.command()(evaluate)

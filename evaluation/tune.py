@@ -55,9 +55,20 @@ def select(
 
 
 def tiers(
-    checkpoint: Checkpoint, task: str, head: str, examples: Sequence[Example], targets: Sequence[Target], folder: Path, progress: Progress
+    checkpoint: Checkpoint,
+    task: str,
+    head: str,
+    examples: Sequence[Example],
+    targets: Sequence[Target],
+    folder: Path,
+    progress: Progress,
+    first: Sequence[float] = (),
 ) -> list[Found]:
-    """The thresholds of the targets, written to the folder's tiers.json. Raises InvalidValueError without scores or word_ends."""
+    """The thresholds of the targets, written to the folder's tiers.json.
+
+    first: thresholds to begin with; none: quantiles of the head's scores, the lowest of which may let the model babble for minutes
+    Raises InvalidValueError without scores or word_ends.
+    """
     if any(target.metric == "lag" for target in targets) and not any(example.word_ends for example in examples):
         raise InvalidValueError(f"expected recordings with word_ends for a lag; got none of {len(examples)}", param="target")
     backend = backend_for(checkpoint, task, examples)
@@ -67,7 +78,7 @@ def tiers(
         runs = runs_of(stage, [Policy(head, threshold) for threshold in thresholds], examples, backend, progress)
         return {threshold: runs[head, threshold] for threshold in thresholds}
 
-    found = calibrate(measure, first_thresholds(head, examples, backend, FIRST, progress), targets)
+    found = calibrate(measure, list(first) or first_thresholds(head, examples, backend, FIRST, progress), targets)
     entries = {
         one.target.tier: Tier(
             threshold=one.threshold,

@@ -75,6 +75,13 @@ def test_calibrate_then_evaluate_by_tier(model: Path, data: Path, tmp_path: Path
     assert tier["target"]["target"] == 0.9
 
 
+def test_thresholds_to_begin_with_are_of_one_head(model: Path, data: Path) -> None:
+    where = ("--model", model, "--task", "echo", "--data", data, "--dtype", "float32", "--keep-heads", "--threshold", 0.02)
+    assert re.search(r"entropy.*medium.*rco 0\.9", invoke("calibrate", *where, "--head", "entropy", "--target", "rco=0.9"))
+    with pytest.raises(ProactiveError, match="expected one head with thresholds to begin with; got entropy, mass"):
+        invoke("calibrate", *where, "--head", "entropy", "--head", "mass")
+
+
 def test_tiers_of_a_model_that_hears_come_of_recordings(tmp_path: Path) -> None:
     listen = {"prompt": "", "max_output_tokens": 4}
     folder = hearing(tmp_path / "ears", {"unit": "ms", "decision_ms": 400, "tasks": {"listen": listen}})

@@ -47,6 +47,15 @@ def test_tiers_are_found_written_and_served(folder: Path) -> None:
     assert found[0].threshold < found[1].threshold
 
 
+def test_known_thresholds_are_begun_with_and_no_score_is_asked_for(folder: Path) -> None:
+    (folder / "proactivellm.json").write_text(json.dumps({"tasks": {"echo": {"prompt": "Again: ", "max_output_tokens": 8}}}))
+    stages: list[str] = []
+    progress = Progress(lambda name, _: stages.append(name), lambda: None)
+    checkpoint = loading.load(str(folder), dtype="float32")
+    tune.tiers(checkpoint, "echo", "entropy", EXAMPLES, [Target("low", "rco", 0.6)], folder, progress, first=(0.01, 0.02))
+    assert stages[0] == "entropy at 0.01, 0.02"
+
+
 def test_selected_heads_are_written_and_tapped_and_older_tiers_are_calibrated_no_longer(folder: Path) -> None:
     old = Tier(threshold=0.2, target=0.8, achieved=0.8, calibrated=True)
     for head in ("attention", "entropy"):
