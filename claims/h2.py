@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from claims import prose
 from claims.claim import Claim, Finding, Grid, judged
 from claims.figures import LATENCY_KEYS, Figures
-from claims.parts import MENDED
+from claims.parts import MENDED, PARTS
 from claims.results import Point, Result
 from evaluation.bootstrap import Interval
 from evaluation.compare import verdict
@@ -13,7 +13,6 @@ from evaluation.table import interval
 from evaluation.tables import number
 
 PART = "h2-translate"
-JUDGED = ("entropy", MENDED)
 POINTS = ("wait-3", "wait-5", "wait-7")
 LAAL = LATENCY_KEYS["LAAL"]
 
@@ -50,7 +49,7 @@ def _against(figures: Figures, point: Point) -> Interval:
 def _points(figures: Figures) -> Grid:
     metric = figures.metrics[0]
     rows: list[tuple[str, ...]] = [("head", "chosen to be as fast as", "threshold", "LAAL", metric, "minus wait-k at equal LAAL")]
-    for point in (point for head in JUDGED for point in figures.points(head)):
+    for point in (point for head in PARTS[PART].heads for point in figures.points(head)):
         label, against = point.policy.label, _against(figures, point)
         cells = (number(figures.figure(label, LAAL), 2), number(figures.figure(label, ("quality", metric)), 1))
         rows.append((point.curve, point.purpose, f"{point.threshold:g}", *cells, judged(against, verdict(against))))

@@ -260,7 +260,7 @@ def demo(
     shown = parts.DEMOS[what]
     print(f"Starting a server on {model or shown.model} …")
     with parts.serving(model or shown.model) as url:
-        _show(url, shown.task, {**({"tier": tier} if tier else {}), **shown.options}, words(shown.text(), rate), plain=plain)
+        _show(url, shown.task, {"tier": tier, **shown.options}, words(shown.text(), rate), plain=plain)
 
 
 app.command()(evaluate)

@@ -10,14 +10,17 @@ from typing import Annotated, ClassVar
 import torch
 from pydantic import Field
 
-from heads.base import Need, Signals, required
+from heads.base import Need, Signals
+from heads.entropy import Entropy
+from heads.mass import Mass
+from heads.wait_k import WaitK
 
 Weight = Annotated[float, Field(ge=0, le=10)]
 
 
 @dataclass(frozen=True)
 class Weighted:
-    """score = (1 - H(P) / log V) + mass * (sum of the attention to the source) + lag * (words read - words written).
+    """score = (1 - H(P) / log V) + mass * (sum of the attention to the source) + lag * (words read - words written): three heads' scores.
 
     mass: what all attention is worth in certainty; 0 needs no attention
     lag:  what a word is worth by which the target is behind. Of audio, decision points take the place of the words read
@@ -31,11 +34,11 @@ class Weighted:
     @property
     def needs(self) -> frozenset[Need]:
         """Entropy, and attention unless it weighs nothing."""
-        return frozenset({"entropy", "attention"} if self.mass else {"entropy"})
+        return Entropy.needs | Mass.needs if self.mass else Entropy.needs
 
     def score(self, signals: Signals) -> torch.Tensor:
         """[B]; without bounds, as a target may be any number of words behind its source, or ahead of it."""
-        scores = 1.0 - required(signals.entropy, "entropy") / signals.log_vocab
+        scores = Entropy().score(signals)
         if self.mass:
-            scores = scores + self.mass * required(signals.attention, "attention").sum(dim=1)
-        return scores + self.lag * (signals.read - signals.written).float()
+            scores = scores + self.mass * Mass().score(signals)
+        return scores + self.lag * WaitK().score(signals)

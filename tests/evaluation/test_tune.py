@@ -7,6 +7,7 @@ import pytest
 
 from backbones import loading
 from backbones.checkpoint import Tier, read_config, read_tiers, write_tiers
+from backbones.loading import Checkpoint
 from errors import InvalidValueError
 from evaluation import tune
 from evaluation.backends import OnEngine
@@ -26,9 +27,13 @@ def folder(tmp_path: Path) -> Path:
     return save(tmp_path / "mine")
 
 
-def test_tiers_are_found_written_and_served(folder: Path) -> None:
+def echoing(folder: Path) -> Checkpoint:
     (folder / "proactivellm.json").write_text(json.dumps({"tasks": {"echo": {"prompt": "Again: ", "max_output_tokens": 8}}}))
-    checkpoint = loading.load(str(folder), dtype="float32")
+    return loading.load(str(folder), dtype="float32")
+
+
+def test_tiers_are_found_written_and_served(folder: Path) -> None:
+    checkpoint = echoing(folder)
     write_tiers(folder, "echo", "mass", {"low": Tier(threshold=0.1, calibrated=False)})
     targets = [Target("low", "rco", 0.6), Target("high", "rco", 0.9)]
     found = tune.tiers(checkpoint, "echo", "entropy", EXAMPLES, targets, folder, SILENT)
@@ -48,10 +53,9 @@ def test_tiers_are_found_written_and_served(folder: Path) -> None:
 
 
 def test_known_thresholds_are_begun_with_and_no_score_is_asked_for(folder: Path) -> None:
-    (folder / "proactivellm.json").write_text(json.dumps({"tasks": {"echo": {"prompt": "Again: ", "max_output_tokens": 8}}}))
     stages: list[str] = []
     progress = Progress(lambda name, _: stages.append(name), lambda: None)
-    checkpoint = loading.load(str(folder), dtype="float32")
+    checkpoint = echoing(folder)
     tune.tiers(checkpoint, "echo", "entropy", EXAMPLES, [Target("low", "rco", 0.6)], folder, progress, first=(0.01, 0.02))
     assert stages[0] == "entropy at 0.01, 0.02"
 
