@@ -38,6 +38,7 @@ class CheckpointConfig(BaseModel):
     offset:          first position of the target group (DESIGN section 4)
     unit:            of phi, tiers and `max_lag`: `ms` for a checkpoint that hears
     audio:           where its audio encoder is if not in this folder: a folder or hub name (backbones/audio_weights.py)
+    listener:        the checkpoint that hears for this one, which reads what that one writes: a folder or hub name
     decision_ms:     a decision point opens after so much more audio: whole audio tokens of 40 ms
     attention_heads: (layer, head) pairs that attention signals are averaged over; None: every head of the middle layer
     """
@@ -49,6 +50,7 @@ class CheckpointConfig(BaseModel):
     offset: int = Field(default=0, ge=0)
     unit: Literal["word", "ms"] = "word"
     audio: str | None = None
+    listener: str | None = None
     decision_ms: int = Field(default=400, ge=40, multiple_of=40)
     attention_heads: tuple[tuple[int, int], ...] | None = None
     system: str | None = None
@@ -57,8 +59,11 @@ class CheckpointConfig(BaseModel):
 
     @model_validator(mode="after")
     def _hears_in_ms(self) -> Self:
-        if self.audio is not None and self.unit != "ms":
-            raise ValueError(f"expected unit ms beside audio, got {self.unit}")
+        if self.audio is not None and self.listener is not None:
+            raise ValueError("expected audio or listener, got both")
+        for name in ("audio", "listener"):
+            if getattr(self, name) is not None and self.unit != "ms":
+                raise ValueError(f"expected unit ms beside {name}, got {self.unit}")
         return self
 
 
@@ -127,8 +132,9 @@ def copy_settings(reference: str, folder: Path) -> None:
     own = None if adapters.held(model) else settings.get("backbone")  # the weights alone would be another model
     beside = model / own if own else model
     settings["backbone"] = str(beside.resolve()) if beside.exists() else own or reference
-    if encoder := settings.get("audio"):
-        settings["audio"] = str((model / encoder).resolve()) if (model / encoder).exists() else encoder
+    for name in ("audio", "listener"):
+        if place := settings.get(name):
+            settings[name] = str((model / place).resolve()) if (model / place).exists() else place
     _write(folder / CONFIG_FILE, settings)
     if (model / TIERS_FILE).exists() and not adapters.held(folder):  # thresholds without an adapter are not those with one
         (folder / TIERS_FILE).write_bytes((model / TIERS_FILE).read_bytes())

@@ -29,6 +29,7 @@ from errors import CheckpointError
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 PACKAGE = "package:"
+TRANSCRIBE = "transcribe"  # the task by which one model hears for another
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Checkpoint:
 
     weights: the folder or hub name they came from; adapter: the folder of what was added to them
     encoder: of a checkpoint that hears; its tokens have the backbone's width
+    listener: of a checkpoint that another one hears for
     spoken: by which CTC scores what is heard, where a task wants it (`ctc_weight`); its blank is the end token
     """
 
@@ -52,6 +54,12 @@ class Checkpoint:
     adapter: str = ""
     encoder: AudioEncoder | None = None
     spoken: Vocabulary | None = None
+    listener: "Checkpoint | None" = None
+
+    @property
+    def hears(self) -> bool:
+        """True where a source may be sound."""
+        return self.encoder is not None or self.listener is not None
 
 
 @dataclass(frozen=True)
@@ -106,6 +114,7 @@ def load(
         adapter=str(found.adapter or ""),
         encoder=encoder,
         spoken=_spoken(config, encoder, backbone, head, end_token(frame.end, tokenizer.eos_token_id)),
+        listener=_listener(load(config.listener, dtype=dtype, device=device)) if config.listener else None,
     )
 
 
@@ -119,12 +128,12 @@ def find(reference: str, adapter: str | None = None) -> Found:
         if not adapters.held(folder):
             raise CheckpointError(f"expected {adapters.CONFIG_FILE} and {adapters.WEIGHTS_FILE} in the folder {adapter!r}; found neither")
         given = find(reference)
-        config = read_config(folder) if (folder / CONFIG_FILE).exists() else given.config
+        config = _settings(folder) if (folder / CONFIG_FILE).exists() else given.config
         heard = _encoder_of(config, folder) or given.audio
         return Found(_alone(given.base, given.adapter, adapter), folder, config, read_tiers(folder), heard)
     if not folder.is_dir():
         return Found(reference, None, CheckpointConfig(), {})
-    config, tiers, holds = read_config(folder), read_tiers(folder), adapters.held(folder)
+    config, tiers, holds = _settings(folder), read_tiers(folder), adapters.held(folder)
     if not config.backbone:
         if holds:
             raise CheckpointError(f"expected the base of an adapter: --model BASE --adapter {reference}, or backbone in its {CONFIG_FILE}")
@@ -137,6 +146,21 @@ def find(reference: str, adapter: str | None = None) -> Found:
         _alone(base, Path(base), reference)
     pointed = find(base)  # settings that are kept apart from their checkpoint
     return Found(pointed.base, pointed.adapter, config, tiers, heard or pointed.audio)
+
+
+def _settings(folder: Path) -> CheckpointConfig:
+    """With the listener found beside the folder, where it is there."""
+    config = read_config(folder)
+    return config.model_copy(update={"listener": from_anywhere(config.listener, folder)}) if config.listener else config
+
+
+def _listener(checkpoint: Checkpoint) -> Checkpoint:
+    """Raises CheckpointError for one that does not write down what it hears."""
+    if checkpoint.encoder is None or TRANSCRIBE not in checkpoint.config.tasks:
+        raise CheckpointError(
+            f"expected a listener with an audio encoder and the task {TRANSCRIBE!r}, got {checkpoint.name!r}", param="listener"
+        )
+    return checkpoint
 
 
 def _alone(base: str, other: Path | None, adapter: str) -> str:
@@ -157,9 +181,9 @@ def _encoder(found: Found, backbone: Backbone, head: torch.Tensor | None) -> Aud
     Raises CheckpointError for one that does not go with it, and for settings that say otherwise.
     """
     if found.audio is None:
-        if found.config.unit == "ms":
-            where = f"{audio_config.CONFIG_FILE} in its folder, or audio in its {CONFIG_FILE}"
-            raise CheckpointError(f"expected an audio encoder beside unit ms: {where}; got neither", param="unit")
+        if found.config.unit == "ms" and found.config.listener is None:
+            where = f"{audio_config.CONFIG_FILE} in its folder, or audio or listener in its {CONFIG_FILE}"
+            raise CheckpointError(f"expected an audio encoder beside unit ms: {where}; got none", param="unit")
         return None
     if found.config.unit != "ms":
         raise CheckpointError(f"expected unit ms in the {CONFIG_FILE} of a checkpoint with an audio encoder, got word", param="unit")

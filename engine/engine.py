@@ -5,13 +5,14 @@ Runs in one thread and knows no event loop, no socket and no clock.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from backbones.loading import Checkpoint
-from backbones.slots import KVSlots
+from backbones.slots import KVSlots, Region
 from engine import hearing, rollover
 from engine.actions import Event, Verdict
 from engine.audio_session import AudioSession
+from engine.listening_session import ListeningSession, to_hear
 from engine.request import NO_LIMIT, Request, Settings, resolve
 from engine.runner import Probe, Runner, remember
 from engine.scheduler import Scheduler, Turn
@@ -48,20 +49,29 @@ class Tick:
     decisions: Counter[tuple[str, Verdict]] = field(default_factory=Counter)
 
 
+def rows_of_a_slot(checkpoint: Checkpoint, slot_length: int) -> int:
+    """As many as are asked for, and as the model has positions for."""
+    return min(slot_length, checkpoint.backbone.max_positions - checkpoint.backbone.offset)
+
+
+def bytes_of_a_slot(checkpoint: Checkpoint, slot_length: int) -> int:
+    """Each may hear, and then has an encoder's keys and values too, or a slot of the model that hears for it."""
+    rows = rows_of_a_slot(checkpoint, slot_length) * checkpoint.backbone.shape.bytes_per_row()
+    heard = checkpoint.encoder.state_bytes if checkpoint.encoder is not None else 0
+    return rows + heard + (bytes_of_a_slot(checkpoint.listener, slot_length) if checkpoint.listener is not None else 0)
+
+
 class Engine:
     """All sessions of one model. Raises CheckpointError or InvalidValueError where model and budget do not go together."""
 
     def __init__(self, checkpoint: Checkpoint, config: EngineConfig | None = None) -> None:
         config = config or EngineConfig()
         backbone = checkpoint.backbone
-        length = min(config.slot_length, backbone.max_positions - backbone.offset)
+        length = rows_of_a_slot(checkpoint, config.slot_length)
         if length < 2:
             raise CheckpointError(f"expected an offset below {backbone.max_positions} positions, got {backbone.offset}", param="offset")
-        slot_bytes = length * backbone.shape.bytes_per_row()
-        count = KVSlots.count_within(backbone.shape, config.kv_memory, length)
-        if checkpoint.encoder is not None:  # each slot may hear, and then has an encoder's keys and values too
-            slot_bytes += checkpoint.encoder.state_bytes
-            count = min(count, config.kv_memory // slot_bytes)
+        slot_bytes = bytes_of_a_slot(checkpoint, length)
+        count = min(KVSlots.count_within(backbone.shape, config.kv_memory, length), config.kv_memory // slot_bytes)
         if count < 1:
             raise InvalidValueError(
                 f"expected kv_memory to hold at least one slot of {length} tokens ({slot_bytes:,} bytes); got {config.kv_memory:,}",
@@ -74,6 +84,7 @@ class Engine:
         self.runner = Runner(backbone, backbone.slots(count=count, length=length))
         self.last_tick = Tick()
         self._sessions: dict[Session, None] = {}
+        self.listener = None if checkpoint.listener is None else _with_slots(checkpoint.listener, config, count, length)
 
     def warm_up(self) -> None:
         """Takes the cost of every first time now. Some seconds; not needed for any result."""
@@ -82,6 +93,8 @@ class Engine:
         self.runner.warm_up(tokens=min(tokens, WARM_TOKENS), probes=min(self.capacity.slots, WARM_TOKENS))
         if (encoder := self.checkpoint.encoder) is not None:
             hearing.warm_up(encoder, step=self.checkpoint.config.decision_ms // 10, sessions=self.capacity.slots)
+        if self.listener is not None:
+            self.listener.warm_up()
 
     def check_that_a_task_fits(self) -> None:
         """Raises InvalidValueError where no session could start by its task's own settings, even one whose inputs are empty."""
@@ -111,10 +124,11 @@ class Engine:
     @property
     def busy(self) -> bool:
         """True if a tick would do something."""
-        return any(s.pending or s.wants_probe for s in self._sessions) or any(s.unheard for s in self._listeners)
+        own = any(s.pending or s.wants_probe for s in self._sessions) or any(s.unheard for s in self._hearing)
+        return own or (self.listener is not None and self.listener.busy)
 
     @property
-    def _listeners(self) -> list[AudioSession]:
+    def _hearing(self) -> list[AudioSession]:
         return [session for session in self._sessions if isinstance(session, AudioSession)]
 
     def open(self, request: Request) -> Session:
@@ -122,12 +136,21 @@ class Engine:
         settings = resolve(self.checkpoint, request)
         region = self.runner.slots.acquire(*self._rows(settings))
         try:
-            session = (Session if settings.audio is None else AudioSession)(self.checkpoint, settings, region)
+            session = self._session(settings, region)
         except BaseException:
             self.runner.slots.release(region)
             raise
         self._sessions[session] = None
         return session
+
+    def _session(self, settings: Settings, region: Region) -> Session:
+        if settings.audio is None:
+            return Session(self.checkpoint, settings, region)
+        if self.listener is None:
+            return AudioSession(self.checkpoint, settings, region)
+        ear = self.listener.open(to_hear(self.listener.checkpoint, settings))
+        assert isinstance(ear, AudioSession)
+        return ListeningSession(self.checkpoint, settings, region, ear)
 
     def source_capacity(self, session: Session) -> int:
         """Tokens of the stream that the session may be sent: those that fit into its slot, unless it may outlast that."""
@@ -142,18 +165,33 @@ class Engine:
         if session in self._sessions:
             del self._sessions[session]
             self.runner.slots.release(session.region)
+        if isinstance(session, ListeningSession) and self.listener is not None:
+            self.listener.close(session.ear)
 
     def step(self) -> list[tuple[Session, Event]]:
         """One tick. Returns what happened, in order within each session; sessions that are done have given their slots back."""
+        self._tick()
+        return self.emit()
+
+    def _tick(self) -> None:
+        if self.listener is not None:
+            self._listen(self.listener)
         if (encoder := self.checkpoint.encoder) is not None:
-            hearing.hear(encoder, self._listeners)
+            hearing.hear(encoder, self._hearing)
         turns = self.scheduler.schedule(self._sessions)
         probes = self.runner.forward(turns)
         self.runner.score(probes)
         for probe in probes:
             self._decide_and_commit(probe)
         self.last_tick = _measure(turns, probes)
-        return self.emit()
+
+    def _listen(self, listener: "Engine") -> None:
+        """A tick of the model that hears for this one, whose sessions read what it wrote in that."""
+        if listener.busy:
+            listener._tick()
+        for session in self._sessions:
+            if isinstance(session, ListeningSession):
+                session.overhear()
 
     def emit(self) -> list[tuple[Session, Event]]:
         """Events since the last call; a message may cause some without a tick."""
@@ -202,6 +240,11 @@ class Engine:
         """Rows for a prompt, one source token and so many target tokens, with what frames them."""
         frame = self.checkpoint.frame
         return prompt + 1 + len(frame.source_end) + len(frame.header) + written - 1
+
+
+def _with_slots(checkpoint: Checkpoint, config: EngineConfig, count: int, length: int) -> Engine:
+    """Of a model that hears, with so many slots: an encoder's state is larger than what slots need beside their rows."""
+    return Engine(checkpoint, replace(config, slot_length=length, kv_memory=count * bytes_of_a_slot(checkpoint, length)))
 
 
 def _measure(turns: Sequence[Turn[Session]], probes: Sequence[Probe]) -> Tick:

@@ -124,8 +124,10 @@ def _rate(task: Task, *, heard: bool) -> float | None:
 
 
 def _check_audio(checkpoint: Checkpoint, request: Request) -> None:
-    if checkpoint.encoder is None:
+    if not checkpoint.hears:
         raise InvalidValueError(f"expected modality text: {checkpoint.name!r} reads text only; got audio", param="modality")
+    if request.rollover and checkpoint.listener is not None:
+        raise InvalidValueError(f"expected no rollover: {checkpoint.name!r} keeps all that is said in one slot", param="rollover")
 
 
 def threshold(checkpoint: Checkpoint, settings: Settings, *, tier: str | None, value: float | None) -> float:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from backbones.audio_file import read
 from backbones.loading import Checkpoint
 from engine.actions import Append, AppendAudio, End, Message
-from engine.engine import Engine, EngineConfig
+from engine.engine import Engine, EngineConfig, bytes_of_a_slot
 from engine.request import resolve
 from engine.session import Session
 from errors import ProactiveError
@@ -28,8 +28,7 @@ def fitting_engine(checkpoint: Checkpoint, task: str, examples: Iterable[Example
             stream = len(checkpoint.codec.encode(example.source).tokens) if example.audio is None else source_units(example) + 1
             source = len(settings.prefix) + stream + len(frame.source_end)
         longest = max(longest, source + len(frame.header) + settings.rules.max_output_tokens)
-    hearing = checkpoint.encoder.state_bytes if checkpoint.encoder else 0
-    memory = (slots * longest + 1) * checkpoint.backbone.shape.bytes_per_row() + slots * hearing
+    memory = slots * bytes_of_a_slot(checkpoint, longest) + checkpoint.backbone.shape.bytes_per_row()
     return Engine(checkpoint, EngineConfig(kv_memory=memory, slot_length=longest, tick_tokens=max(256, 16 * slots)))
 
 

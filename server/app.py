@@ -145,7 +145,7 @@ def describe(name: str, engine: Engine) -> dict[str, Any]:
         "id": name,
         "object": "model",
         "unit": checkpoint.config.unit,
-        "modalities": ["text"] if checkpoint.encoder is None else ["text", "audio"],
+        "modalities": ["text", "audio"] if checkpoint.hears else ["text"],
         "slots": engine.capacity.slots,
         "slot_length": engine.capacity.slot_length,
         "tasks": {

@@ -18,7 +18,7 @@ from backbones.source_codec import SourceCodec
 from backbones.target_codec import word_starts
 from backbones.template import split
 from engine.actions import Append, End, Event, Message, Update
-from engine.engine import Engine, EngineConfig
+from engine.engine import Engine, EngineConfig, bytes_of_a_slot
 from engine.request import Request
 from engine.session import Session
 from tasks import Input, Task
@@ -150,6 +150,22 @@ def hearing_engine(
     assert whole.encoder is not None
     row = whole.backbone.shape.bytes_per_row()
     memory = slots * (length * row + whole.encoder.state_bytes) + row
+    return Engine(whole, EngineConfig(kv_memory=memory, slot_length=length, tick_tokens=tick_tokens))
+
+
+def listening() -> Checkpoint:
+    """`checkpoint`, with one that hears for it: that writes as many words as decision points went by."""
+    task = Task(prompt="", default_head="wait_k", gate="word", forbid_end_before_source_end=True, max_output_tokens=64)
+    heard = hearing(family="llama")
+    listener = replace(heard, name="listener", config=CheckpointConfig(name="listener", unit="ms", tasks={"transcribe": task}))
+    plain = checkpoint()
+    return replace(plain, name="listening", config=plain.config.model_copy(update={"name": "listening", "unit": "ms"}), listener=listener)
+
+
+def listening_engine(slots: int = 8, length: int = 512, *, tick_tokens: int = 64) -> Engine:
+    """An engine over `listening` with exactly so many slots."""
+    whole = listening()
+    memory = slots * bytes_of_a_slot(whole, length) + whole.backbone.shape.bytes_per_row()
     return Engine(whole, EngineConfig(kv_memory=memory, slot_length=length, tick_tokens=tick_tokens))
 
 

@@ -14,6 +14,7 @@ Samples = NDArray[np.float32]
 Mel = NDArray[np.float32]  # no tensor: between processes those are files, of which there may be too many
 Factor = tuple[Annotated[float, Field(gt=0.1)], Annotated[float, Field(lt=10)]]
 BANDS = 2  # that are taken out of a recording, of each kind
+TELEPHONE = RATE // 2  # the rate of a recording that holds nothing above 4 kHz
 
 
 class Augmentation(BaseModel):
@@ -21,6 +22,7 @@ class Augmentation(BaseModel):
 
     speed: factor, with the pitch; gain: dB
     noise: dB of signal over noise, of a share `noisy` of the recordings; absent: no noise
+    narrow: share of the recordings that lose what is above 4 kHz: so telephones hear, and so much old speech was recorded
     warp:  factor on every frequency, at the same speed: another vocal tract (VTLP, Jaitly and Hinton 2013)
     masked_bins, masked_frames: at most so many mel bins, and frames of 10 ms, are silenced in each of two bands and two stretches
            (SpecAugment, Park et al. 2019)
@@ -31,6 +33,7 @@ class Augmentation(BaseModel):
     gain: tuple[float, float] = (0.0, 0.0)
     noise: tuple[float, float] | None = None
     noisy: float = Field(default=0.5, ge=0, le=1)
+    narrow: float = Field(default=0, ge=0, le=1)
     warp: Factor = (1.0, 1.0)
     masked_bins: int = Field(default=0, ge=0)
     masked_frames: int = Field(default=0, ge=0)
@@ -45,12 +48,14 @@ class Augmentation(BaseModel):
 
 
 def augmented(samples: Samples, settings: Augmentation, rng: np.random.Generator) -> Samples:
-    """Another speed (with another pitch), another loudness, noise. What is the same for the same state of `rng` is the same to the bit."""
+    """Another speed (with another pitch), no high sounds, another loudness, noise: to the bit the same for the same state of `rng`."""
     import soxr  # type: ignore[import-untyped]  # noqa: PLC0415 (who trains on text only does without)
 
     speed, gain = rng.uniform(*settings.speed), rng.uniform(*settings.gain)
     if speed != 1.0:
         samples = soxr.resample(samples, RATE * speed, RATE)
+    if settings.narrow and rng.random() < settings.narrow:
+        samples = soxr.resample(soxr.resample(samples, RATE, TELEPHONE), TELEPHONE, RATE)
     if settings.noise is not None and rng.random() < settings.noisy:
         power = float(np.mean(samples**2)) / 10 ** (rng.uniform(*settings.noise) / 10)
         samples = samples + np.sqrt(power) * _noise(len(samples), rng)

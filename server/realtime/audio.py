@@ -50,7 +50,7 @@ class EngineAudio:
 
     def takes(self, engine: Engine) -> bool:
         """True for a checkpoint that hears."""
-        return engine.checkpoint.encoder is not None
+        return engine.checkpoint.hears
 
     def request(self, request: Request) -> Request:
         """Nobody speaks all the time: the gate is shut meanwhile."""

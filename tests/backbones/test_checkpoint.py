@@ -38,6 +38,8 @@ def test_every_field_of_the_files_arrives(tmp_path: Path) -> None:
         ("proactivellm.json", '{"offset": -1}', "offset"),
         ("proactivellm.json", '{"unit": "ms", "decision_ms": 100}', "decision_ms"),
         ("proactivellm.json", '{"audio": "ears"}', "file"),
+        ("proactivellm.json", '{"listener": "ears"}', "file"),
+        ("proactivellm.json", '{"listener": "ears", "audio": "ears", "unit": "ms"}', "file"),
         ("proactivellm.json", '{"tasks": {"t": {"prompt": "{who}"}}}', "tasks.t"),
         ("proactivellm.json", "{", "file"),
         ("tiers.json", '{"t": {"entropy": {"low": {"threshold": 0.5}}}}', "t.entropy.low.calibrated"),

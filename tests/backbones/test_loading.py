@@ -156,6 +156,38 @@ def test_an_encoder_that_does_not_go_with_its_backbone_is_refused(
         loading.load(str(hearing(tmp_path / "mine", settings, width=width)), dtype="float32")
 
 
+def listening(tmp_path: Path, task: str = "transcribe") -> Path:
+    """A saved model, and one beside it that hears for it."""
+    hearing(tmp_path / "ears", {"unit": "ms", "tasks": {task: {"prompt": ""}}})
+    folder = save(tmp_path / "mine")
+    (folder / "proactivellm.json").write_text('{"unit": "ms", "listener": "../ears"}')
+    return folder
+
+
+def test_a_checkpoint_names_another_that_hears_for_it(tmp_path: Path) -> None:
+    folder = listening(tmp_path)
+    copied = tmp_path / "settings"
+    copy_settings(str(folder), copied)  # kept apart, they still hear
+    for place in (folder, copied):
+        found = loading.load(str(place), dtype="float32")
+        assert (found.encoder, found.hears) == (None, True)
+        assert found.listener is not None
+        assert found.listener.encoder is not None
+        assert found.listener.listener is None
+
+
+def test_a_listener_writes_down_what_it_hears(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="the task 'transcribe', got 'ears'"):
+        loading.load(str(listening(tmp_path, task="translate")), dtype="float32")
+    deaf = save(tmp_path / "deaf")
+    (deaf / "proactivellm.json").write_text(json.dumps({"unit": "ms", "listener": str(save(tmp_path / "other"))}))
+    with pytest.raises(CheckpointError, match="expected a listener with an audio encoder"):
+        loading.load(str(deaf), dtype="float32")
+    deaf.joinpath("proactivellm.json").write_text('{"unit": "ms", "listener": "nowhere/at/all"}')
+    with pytest.raises(CheckpointError, match="nowhere/at/all"):
+        loading.load(str(deaf), dtype="float32")
+
+
 def test_ms_without_an_encoder_is_refused(tmp_path: Path) -> None:
     folder = save(tmp_path / "deaf")
     (folder / "proactivellm.json").write_text('{"unit": "ms"}')

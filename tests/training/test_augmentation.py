@@ -24,6 +24,26 @@ def test_noise_is_as_loud_as_was_asked_for() -> None:
     assert 10 * np.log10(np.mean(plain**2) / np.mean((changed - plain) ** 2)) == pytest.approx(10, abs=0.1)
 
 
+def test_what_is_narrow_has_nothing_above_4_khz_and_the_rest_is_as_it_was() -> None:
+    plain = heard.noise(16000)
+    made = augmented(plain, Augmentation(narrow=1.0), np.random.default_rng(0))
+    assert len(made) == len(plain)
+    assert high(made) < 1e-4 * high(plain)
+    assert np.array_equal(augmented(plain, Augmentation(), np.random.default_rng(0)), plain)
+
+
+def test_so_many_are_narrow_as_were_asked_for() -> None:
+    plain, settings, rng = heard.noise(16000), Augmentation(narrow=0.3), np.random.default_rng(0)
+    found = [high(augmented(plain, settings, rng)) < 1e-4 * high(plain) for _ in range(200)]
+    assert 0.2 < np.mean(found) < 0.4
+
+
+def high(samples: np.ndarray) -> float:
+    """Power above 4.2 kHz: where a filter ends, it is not cut with a knife."""
+    spectrum = np.abs(np.fft.rfft(samples)) ** 2
+    return float(spectrum[int(len(spectrum) * 4.2 / 8) :].sum())
+
+
 @pytest.mark.parametrize("pair", [(1.2, 0.8), (0.0, 1.0)])
 def test_bad_ranges_are_refused(pair: tuple[float, float]) -> None:
     with pytest.raises(ValidationError, match="speed"):
