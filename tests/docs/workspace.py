@@ -63,6 +63,12 @@ def fill(folder: Path) -> None:
         for file in first.iterdir():
             (folder / name / file.name).write_bytes(file.read_bytes())
     hearing(folder / "checkpoints/transcribe-en", {"unit": "ms", "tasks": {"transcribe": {"prompt": "", "max_output_tokens": 6}}})
+    ears = folder / "checkpoints/spoken-answer"
+    ears.mkdir()
+    spoken = {"spoken_answer": SETTINGS["tasks"]["answer"]}
+    (ears / "proactivellm.json").write_text(
+        json.dumps({"backbone": "../answer", "listener": "../transcribe-en", "unit": "ms", "tasks": spoken})
+    )
     write(folder / "path/to/adapter")
     write(folder / "runs/mine/model")
     (folder / "runs/mine/model/proactivellm.json").write_text(json.dumps({**SETTINGS, "backbone": str(first)}))
