@@ -20,7 +20,7 @@ from rich.progress import track
 from errors import InvalidValueError, UnknownNameError
 from recipes.command import command
 from recipes.recordings import RATE, Recording, Recordings, Samples, at_rate, put_together
-from recipes.voices import TEST_VOICE, Espeak, Voice, readers
+from recipes.voices import TEST_VOICE, Voice, readers
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 ARCHIVE = "recordings.tar"
@@ -133,7 +133,7 @@ def main(  # noqa: PLR0913, PLR0917 (one a flag)
     """Make sequences of 3 to 8 spoken digits with pauses."""
     if not takes and (espeak or piper or not speakers):
         raise InvalidValueError("expected takes with voices that read digits, or with voices alone; got 0", param="takes")
-    voices = [*readers(piper, piper_program, TEST_VOICE)["train"], *map(Espeak, espeak or ())] if takes else []
+    voices = readers(piper, piper_program, TEST_VOICE, espeak or ())["train"] if takes else []
     read_aloud = aloud(voices, takes)
     make(read(data), out, test_speaker, count=count, test_count=test_count, voices=read_aloud, repeats=repeats, speakers=speakers)
 

@@ -15,7 +15,7 @@ from rich.progress import Progress
 
 from recipes.command import command
 from recipes.recordings import Recording, Recordings, Samples, put_together
-from recipes.voices import TEST_VOICE, Espeak, Voice, readers
+from recipes.voices import TEST_VOICE, Voice, readers
 from tasks import translation
 
 BATCH = 64  # recordings of one start of a voice's program
@@ -93,9 +93,7 @@ def main(
     seed: Annotated[int, typer.Option(help="Of the order, the voices and the pauses.")] = 0,
 ) -> None:
     """Have sentences read aloud."""
-    found = readers(piper, piper_program, test_voice)
-    found["train"] = [*found["train"], *map(Espeak, espeak or ())]
-    for split, voices in found.items():
+    for split, voices in readers(piper, piper_program, test_voice, espeak or ()).items():
         share = 1.0 if split == "train" else 0.125
         print(f"{split}: {make(data, out, split, voices, hours=share * hours, seed=seed):.2f} hours")
 

@@ -15,7 +15,7 @@ from rich.progress import track
 
 from recipes.command import command
 from recipes.recordings import Recording, Recordings
-from recipes.voices import TEST_VOICE, Espeak, Voice, readers
+from recipes.voices import TEST_VOICE, Voice, readers
 from tasks import needle_qa
 from tasks.example import Example
 
@@ -77,9 +77,9 @@ def main(  # noqa: PLR0913, PLR0917 (one a flag)
     seed: Annotated[int, typer.Option(help="Of the passages.")] = 0,
 ) -> None:
     """Have needle QA's passages read aloud."""
-    for split, voices in readers(piper, piper_program, test_voice).items():
-        more, share = (map(Espeak, espeak or ()), count) if split == "train" else ((), count // 10)
-        make(out, split, [*voices, *more], count=share, seed=seed, max_words=max_words, transcribe=transcribe)
+    for split, voices in readers(piper, piper_program, test_voice, espeak or ()).items():
+        share = count if split == "train" else count // 10
+        make(out, split, voices, count=share, seed=seed, max_words=max_words, transcribe=transcribe)
 
 
 if __name__ == "__main__":

@@ -90,14 +90,17 @@ class Piper:
             return [_read(path) for path in sounds]
 
 
-def readers(piper: Path | None, program: str, test_voice: str) -> dict[str, list[Voice]]:
-    """Of each split: `test_voice`, one of flite's, reads test data and nothing else. Raises InvalidValueError for what is not there."""
+def readers(piper: Path | None, program: str, test_voice: str, espeak: Sequence[str] = ()) -> dict[str, list[Voice]]:
+    """Of each split: `test_voice`, one of flite's, reads test data and nothing else; `espeak`'s read for training alone.
+
+    Raises InvalidValueError for what is not there.
+    """
     if test_voice not in FLITE:
         raise UnknownNameError("voice", test_voice, FLITE, param="test_voice")
     voices: list[Voice] = [Flite(name) for name in FLITE if name != test_voice]
     if piper is not None:
         voices.insert(0, Piper(piper, program))
-    return {"test": [Flite(test_voice)], "dev": voices, "train": voices}
+    return {"test": [Flite(test_voice)], "dev": voices, "train": [*voices, *map(Espeak, espeak)]}
 
 
 def _found(program: str, package: str) -> str:

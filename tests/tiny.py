@@ -84,11 +84,15 @@ def checkpoint(family: str = "qwen2", offset: int = 0) -> Checkpoint:
     )
 
 
+def memory(whole: Checkpoint, slots: int, length: int) -> int:
+    """Bytes for exactly so many slots of so many rows."""
+    return slots * bytes_of_a_slot(whole, length) + whole.backbone.shape.bytes_per_row()
+
+
 def engine(slots: int = 8, length: int = 128, *, tick_tokens: int = 64, family: str = "qwen2", offset: int = 0) -> Engine:
     """An engine over `checkpoint` with exactly so many slots."""
     whole = checkpoint(family, offset)
-    memory = (slots * length + 1) * whole.backbone.shape.bytes_per_row()
-    return Engine(whole, EngineConfig(kv_memory=memory, slot_length=length, tick_tokens=tick_tokens))
+    return Engine(whole, EngineConfig(kv_memory=memory(whole, slots, length), slot_length=length, tick_tokens=tick_tokens))
 
 
 def words(text: str) -> list[Message]:
@@ -147,10 +151,7 @@ def hearing_engine(
 ) -> Engine:
     """An engine over `hearing` with exactly so many slots."""
     whole = hearing(family, posteriors=posteriors, blank=blank)
-    assert whole.encoder is not None
-    row = whole.backbone.shape.bytes_per_row()
-    memory = slots * (length * row + whole.encoder.state_bytes) + row
-    return Engine(whole, EngineConfig(kv_memory=memory, slot_length=length, tick_tokens=tick_tokens))
+    return Engine(whole, EngineConfig(kv_memory=memory(whole, slots, length), slot_length=length, tick_tokens=tick_tokens))
 
 
 def listening() -> Checkpoint:
@@ -162,11 +163,10 @@ def listening() -> Checkpoint:
     return replace(plain, name="listening", config=plain.config.model_copy(update={"name": "listening", "unit": "ms"}), listener=listener)
 
 
-def listening_engine(slots: int = 8, length: int = 512, *, tick_tokens: int = 64) -> Engine:
+def listening_engine(slots: int = 8, length: int = 512) -> Engine:
     """An engine over `listening` with exactly so many slots."""
     whole = listening()
-    memory = slots * bytes_of_a_slot(whole, length) + whole.backbone.shape.bytes_per_row()
-    return Engine(whole, EngineConfig(kv_memory=memory, slot_length=length, tick_tokens=tick_tokens))
+    return Engine(whole, EngineConfig(kv_memory=memory(whole, slots, length), slot_length=length, tick_tokens=64))
 
 
 def pcm16(samples: torch.Tensor) -> bytes:

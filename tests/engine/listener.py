@@ -110,9 +110,7 @@ def engine(length: int, *, slots: int = 1, tick_tokens: int = 64, blind: bool = 
 
     encoder.encode = numbered  # type: ignore[method-assign]
     whole = replace(tiny.hearing(), encoder=encoder)
-    row = whole.backbone.shape.bytes_per_row()
-    memory = slots * (length * row + encoder.state_bytes) + row
-    made = Engine(whole, EngineConfig(kv_memory=memory, slot_length=length, tick_tokens=tick_tokens))
+    made = Engine(whole, EngineConfig(kv_memory=tiny.memory(whole, slots, length), slot_length=length, tick_tokens=tick_tokens))
     listener = Listener(made, blind=blind)
     made.runner.backbone = listener  # type: ignore[assignment]
     return made, listener

@@ -15,11 +15,10 @@ from engine.actions import AppendAudio, Decision, Done, End, Event, Read, Write
 from engine.audio_session import AudioSession
 from engine.engine import Engine
 from engine.request import NO_LIMIT, Request
-from engine.session import Session
 from errors import InvalidValueError
 from tests import tiny
 from tests.engine import copyist, listener
-from tests.engine.heard import hears_blanks, pieces, told
+from tests.engine.heard import hears_blanks, pieces, together, told
 
 STEP = 2 * 6_400  # bytes of a decision's 400 ms
 WORD = 2 * listener.TOKEN * listener.EVERY
@@ -174,24 +173,10 @@ def test_minutes_of_silence_behind_the_gate_cost_no_probe_and_give_no_word() -> 
 def test_seams_in_company_fall_where_they_fall_alone() -> None:
     plan = [(request(threshold=k, decisions=True), tiny.sound(5.0, seed)) for k, seed in ((1.0, 1), (2.0, 2), (4.0, 4))]
     crowd = tiny.hearing_engine(slots=3, length=100, tick_tokens=16)
-    sessions = [crowd.open(asked) for asked, _ in plan]
-    found: dict[Session, list[Event]] = {session: [] for session in sessions}
-    for at in range(0, 5 * 32_000, STEP):
-        for session, (_, pcm) in zip(sessions, plan, strict=True):
-            if not session.done:
-                session.send(AppendAudio(pcm[at : at + STEP]))
-        for session, event in crowd.step():
-            found[session].append(event)
-    for session in sessions:
-        if not session.done:
-            session.send(End())
-    while crowd.busy:
-        for session, event in crowd.step():
-            found[session].append(event)
-    for session, (asked, pcm) in zip(sessions, plan, strict=True):
+    for (session, found), (asked, pcm) in zip(together(crowd, plan, STEP).items(), plan, strict=True):
         assert session.seams
         alone, events = run(tiny.hearing_engine(slots=1, length=100), asked, pcm, [])
-        assert (session.seams, told(found[session])) == (alone.seams, told(events))
+        assert (session.seams, told(found)) == (alone.seams, told(events))
 
 
 def test_other_rates_have_their_seams_in_their_own_time() -> None:

@@ -12,7 +12,7 @@ from engine.listening_session import ListeningSession
 from engine.request import Request
 from errors import BadStateError, InvalidValueError, NoCapacityError
 from tests import tiny
-from tests.engine.heard import pieces, told
+from tests.engine.heard import pieces, together, told
 
 SECONDS = 4.5
 PCM = tiny.sound(SECONDS)
@@ -107,21 +107,7 @@ def test_later_samples_change_nothing_that_was_decided_before() -> None:
 
 
 def test_a_session_beside_others_is_as_it_is_alone() -> None:
-    engine = tiny.listening_engine(slots=3)
-    sessions = [opened(request, engine)[1] for request in REQUESTS]
-    found: dict[object, list[Event]] = {session: [] for session in sessions}
-    for start in range(0, len(PCM), 9_999 * 2):
-        for session in sessions:
-            if not session.done:
-                session.send(AppendAudio(PCM[start : start + 9_999 * 2]))
-            for owner, event in engine.step():
-                found[owner].append(event)
-    for session in sessions:
-        if not session.done:
-            session.send(End())
-    while engine.busy:
-        for owner, event in engine.step():
-            found[owner].append(event)
+    found = together(tiny.listening_engine(slots=3), [(request, PCM) for request in REQUESTS], 9_999 * 2)
     assert [told(events) for events in found.values()] == WHOLE
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from recipes import speech
+from recipes import speech, voices
 from recipes.voices import Voice
 from tests.recipes.made import Tone
 
@@ -56,8 +56,9 @@ def test_sets_of_two_seeds_share_no_id(data: Path) -> None:
 def test_espeaks_voices_read_for_training_alone(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for split in ("dev", "test"):
         shutil.copy(data / "train.tsv.gz", data / f"{split}.tsv.gz")
-    monkeypatch.setattr(speech, "readers", lambda *_: {split: [Tone("ann")] for split in ("test", "dev", "train")})
-    monkeypatch.setattr(speech, "Espeak", Tone)
+    monkeypatch.setattr(voices, "FLITE", ("slt", voices.TEST_VOICE))
+    monkeypatch.setattr(voices, "Flite", lambda _: Tone("ann"))
+    monkeypatch.setattr(voices, "Espeak", Tone)
     speech.main(data, data / "out", hours=1, espeak=["en-us", "en-gb"])
     read = {
         split: {json.loads(line)["cluster"].split(":")[0] for line in (data / "out" / f"{split}.jsonl").read_text().splitlines()}
@@ -73,9 +74,9 @@ def test_it_goes_on_where_it_was_left(data: Path) -> None:
                 raise KeyboardInterrupt
             return super().read(lines)
 
-    voices: list[Voice] = [Leaves("a"), Tone("b")]
+    those: list[Voice] = [Leaves("a"), Tone("b")]
     with pytest.raises(KeyboardInterrupt):
-        speech.make(data, data / "broken", "train", voices, hours=1, seed=0)
+        speech.make(data, data / "broken", "train", those, hours=1, seed=0)
     speech.make(data, data / "broken", "train", [Tone("a"), Tone("b")], hours=1, seed=0)
     speech.make(data, data / "whole", "train", [Tone("a"), Tone("b")], hours=1, seed=0)
     assert rows(data / "broken") == rows(data / "whole")

@@ -8,7 +8,7 @@ import numpy as np
 import soundfile
 
 from tests import tiny
-from tests.server.live import END, Event, Live, receive, send, until
+from tests.server.live import END, Event, Live, append, receive, send, until
 
 SLOTS, LENGTH = 4, 256
 RATE = 16_000
@@ -19,10 +19,7 @@ PCM = tiny.sound(2.5)
 
 def hearing(length: int = LENGTH, **settings: Any) -> Live:
     """The server, with so many slots of so many tokens."""
-    encoder = tiny.hearing().encoder
-    assert encoder is not None
-    row = tiny.hearing().backbone.shape.bytes_per_row()
-    memory = SLOTS * (length * row + encoder.state_bytes) + row
+    memory = tiny.memory(tiny.hearing(), SLOTS, length)
     return Live(lambda *_: tiny.hearing(), **{"kv_memory": memory, "slot_length": length, **settings})
 
 
@@ -47,6 +44,15 @@ async def neighbour(live: Live, disturb: Callable[[], Awaitable[None]] | None = 
         events = await until(ws, "done")
     assert [event.pop("seq") for event in events] == list(range(2, len(events) + 2))
     return events
+
+
+async def reads_text(live: Live, task: str) -> None:
+    """A session of text on a model that hears: its unit is the word."""
+    async with live.connect() as ws:
+        await send(ws, {"type": "session.start", "task": task})
+        assert (await receive(ws))["unit"] == "word"
+        await send(ws, append("dog "), END)
+        assert (await until(ws, "done"))[-1]["usage"]["source_units"] == 1
 
 
 def sound_file(kind: str = "WAV", seconds: float = 2.5, *, rate: int = RATE, channels: int = 1, subtype: str | None = None) -> bytes:

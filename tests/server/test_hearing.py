@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection
 from engine.actions import AppendAudio, End
 from engine.request import Request
 from tests import tiny
-from tests.server.hearing import FORMAT, PCM, SLOTS, START, hearing, neighbour, pieces, texts
+from tests.server.hearing import FORMAT, PCM, SLOTS, START, hearing, neighbour, pieces, reads_text, texts
 from tests.server.live import END, Event, Live, append, receive, send, until, wait_until
 from tests.server.test_bad_input import closed_with
 
@@ -65,14 +65,7 @@ def test_the_session_says_its_unit_and_how_long_it_may_last(live: Live) -> None:
 
 
 def test_a_hearing_model_reads_text_as_well(live: Live) -> None:
-    async def act() -> None:
-        async with live.connect() as ws:
-            await send(ws, {"type": "session.start", "task": "listen"})
-            assert (await receive(ws))["unit"] == "word"
-            await send(ws, append("dog "), END)
-            assert (await until(ws, "done"))[-1]["usage"]["source_units"] == 1
-
-    asyncio.run(act())
+    asyncio.run(reads_text(live, "listen"))
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from engine.actions import AppendAudio, End
-from engine.engine import bytes_of_a_slot
 from engine.request import Request
 from tests import tiny
-from tests.server.hearing import FORMAT, pieces, texts
-from tests.server.live import END, Event, Live, append, receive, send, until, wait_until
+from tests.server.hearing import FORMAT, pieces, reads_text, texts
+from tests.server.live import END, Event, Live, receive, send, until, wait_until
 from tests.server.test_app import get
 
 SLOTS, LENGTH = 2, 512
@@ -22,9 +21,7 @@ PCM = tiny.sound(4.5)
 
 @pytest.fixture(scope="module")
 def live() -> Iterator[Live]:
-    whole = tiny.listening()
-    memory = SLOTS * bytes_of_a_slot(whole, LENGTH) + whole.backbone.shape.bytes_per_row()
-    with Live(lambda *_: tiny.listening(), kv_memory=memory, slot_length=LENGTH) as server:
+    with Live(lambda *_: tiny.listening(), kv_memory=tiny.memory(tiny.listening(), SLOTS, LENGTH), slot_length=LENGTH) as server:
         wait_until(lambda: server.worker.ready)
         yield server
 
@@ -58,14 +55,7 @@ def test_sound_gets_what_the_engine_says_and_every_frame_its_answer(live: Live) 
 
 
 def test_it_reads_text_as_well_and_says_so(live: Live) -> None:
-    async def act() -> None:
-        async with live.connect() as ws:
-            await send(ws, {"type": "session.start", "task": "echo"})
-            assert (await receive(ws))["unit"] == "word"
-            await send(ws, append("dog "), END)
-            assert (await until(ws, "done"))[-1]["usage"]["source_units"] == 1
-
-    asyncio.run(act())
+    asyncio.run(reads_text(live, "echo"))
     assert json.loads(get(live, "/v1/models")[1])["data"][0]["modalities"] == ["text", "audio"]
 
 
