@@ -11,6 +11,13 @@ from tests.server.live import END, SLOTS, START, Event, Live, append, memory, ne
 from tests.server.test_bad_input import check, closed_with
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits for a deaf client goes through a window of 4 kB once it reads: on a busy machine for more than a second."""
+    monkeypatch.setattr("server.duplex.TELL_SECONDS", 20.0)
+    monkeypatch.setattr("server.transport.CLOSE_SECONDS", 20.0)
+
+
 async def deaf(live: Live) -> ClientConnection:
     """A connection that takes next to nothing unless it is read."""
     raw = socket.socket()
@@ -19,6 +26,7 @@ async def deaf(live: Live) -> ClientConnection:
     return await live.connect(sock=raw, max_queue=1)
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_client_that_never_reads_is_told_and_closed() -> None:
     """Its queue is full long before it costs memory, and its neighbour is not held up."""
 
@@ -36,6 +44,7 @@ def test_a_client_that_never_reads_is_told_and_closed() -> None:
         check(live, asyncio.run(neighbour(live)), act)
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_client_that_never_reads_what_is_written_for_it_is_closed() -> None:
     """It sends next to nothing: what is written is more than may wait."""
 
