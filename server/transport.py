@@ -146,6 +146,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     waits for a client that takes nothing until the network gives it up."""
 
     _deaf = False  # over a limit: what comes is thrown away
+    _came_at = 0.0  # the last bytes
     _hang_up: asyncio.TimerHandle | None = None
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -159,6 +160,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Some frames; at first the handshake, whole."""
+        self._came_at = self.loop.time()
         for at in range(0, len(data), SLICE):
             if self._deaf or self.transport.is_closing():
                 return
@@ -180,7 +182,11 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         self._hang_up_soon()
 
     def keepalive_timeout(self) -> None:
-        """No pong came in time."""
+        """No pong came in time. It may stand behind messages that there is no room for yet: their client must wait, and is not lost."""
+        patience = self.ping_timeout or 0.0
+        if self.read_paused or self.loop.time() - self._came_at < patience:
+            self.pong_timer = self.loop.call_later(patience, self.keepalive_timeout)
+            return
         super().keepalive_timeout()
         self._hang_up_soon()
 

@@ -12,7 +12,7 @@ import pytest
 
 from server.transport import MAX_FRAGMENTS, MAX_HEAD, MAX_UNSENT, Pending
 from tests.server.keyed import ask, keyed
-from tests.server.live import Live, neighbour, wait_until
+from tests.server.live import END, START, Event, Live, append, neighbour, send, until, wait_until
 from tests.server.taking import Deaf
 
 HEAD = b"GET /v1/stream HTTP/1.1\r\nHost: 127.0.0.1\r\n"
@@ -171,9 +171,6 @@ def test_a_client_that_takes_nothing_is_not_waited_for(tight: Live) -> None:
         wait_until(lambda: not tight.server.server_state.connections, 8)  # two seconds to be told, then CLOSE_SECONDS
 
 
-# ---- frames that are no message
-
-
 def test_a_client_that_takes_no_answer_is_not_waited_for(tight: Live) -> None:
     """Its connection is closed behind the answer, which would wait until all of that is taken."""
     connections = tight.server.server_state.connections
@@ -182,6 +179,40 @@ def test_a_client_that_takes_no_answer_is_not_waited_for(tight: Live) -> None:
     wait_until(lambda: len(connections) == 1)
     wait_until(lambda: not connections, 10)
     client.close()
+
+
+# ---- keepalive pings
+
+
+@pytest.fixture
+def pinging() -> Iterator[Live]:
+    live = Live(max_queued_messages=8)
+    live.server.config.ws_ping_interval, live.server.config.ws_ping_timeout = 0.1, 0.3
+    with live:
+        wait_until(lambda: live.worker.ready)
+        yield live
+
+
+def test_a_client_that_is_silent_is_lost(pinging: Live) -> None:
+    with opened(pinging) as raw:
+        assert b"keepalive ping timeout" in said(raw)
+
+
+def test_a_client_that_must_wait_for_the_device_is_not_lost(pinging: Live) -> None:
+    """Its pongs stand behind messages that the server does not take yet."""
+
+    async def act() -> list[Event]:
+        async with pinging.connect(ping_interval=None) as ws:
+            await send(ws, START)
+            await until(ws, "session.started")
+            pinging.worker._commands.put(lambda: time.sleep(2.0))
+            await send(ws, *(append("a ") for _ in range(50)), END)
+            return await until(ws, "done")
+
+    assert asyncio.run(act())[-1]["usage"]["source_units"] == 50
+
+
+# ---- frames that are no message
 
 
 @pytest.fixture(scope="module")

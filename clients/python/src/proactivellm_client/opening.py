@@ -13,8 +13,9 @@ from proactivellm_client.errors import ClosedError, ConnectError, NotAuthorisedE
 
 API_KEY = "PROACTIVELLM_API_KEY"
 # A client that sends for minutes before it reads must still answer keepalive pings, which wait behind unread frames; the limits of a
-# session bound what can pile up. `done` brings the whole text, of a day in an endless stream.
-_OPTIONS: Mapping[str, Any] = {"compression": None, "max_queue": 2**20, "max_size": 2**24}
+# session bound what can pile up. `done` brings the whole text, of a day in an endless stream. What is sent faster than the server hears
+# fills the buffers between, with some 200 s of sound at most, and a ping waits behind it: 20 s, as websockets has it, lost the session.
+_OPTIONS: Mapping[str, Any] = {"compression": None, "max_queue": 2**20, "max_size": 2**24, "ping_timeout": 120.0}
 
 
 def socket_options(options: Mapping[str, Any], api_key: str | None) -> dict[str, Any]:
