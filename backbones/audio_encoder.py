@@ -125,18 +125,22 @@ class AudioEncoder(nn.Module):
             raise BadStateError("expected at most one piece of a stream in a forward, got several")
         return self._run(pieces, _attend_cached)
 
-    def whole(self, streams: Sequence[MelFrames], *, causal: bool = True) -> list[AudioTokens]:
+    def whole(self, streams: Sequence[MelFrames], *, causal: bool = True, projected: bool = True) -> list[AudioTokens]:
         """Whole streams in one shot and with gradients, as training needs them: the same windows, no cache.
 
-        `causal=False` is Whisper's own attention over each window: full context, to compare with.
+        `causal=False` is Whisper's own attention over each window: full context, to compare with. Without `projected` tokens are what the
+        projector gets, [m, width].
         """
 
         def attend(_: int, qkv: torch.Tensor, segments: Sequence[Segment]) -> torch.Tensor:
             return _attend_windows(qkv, segments, causal=causal)
 
-        return self._run([Piece(EncoderState(self.config, torch.empty(0)), mel, last=True) for mel in streams], attend)
+        pieces = [Piece(EncoderState(self.config, torch.empty(0)), mel, last=True) for mel in streams]
+        return self._run(pieces, attend, projected=projected)
 
-    def _run(self, pieces: Sequence[Piece], attend: Callable[[int, torch.Tensor, Sequence[Segment]], torch.Tensor]) -> list[AudioTokens]:
+    def _run(
+        self, pieces: Sequence[Piece], attend: Callable[[int, torch.Tensor, Sequence[Segment]], torch.Tensor], *, projected: bool = True
+    ) -> list[AudioTokens]:
         for piece in pieces:  # before any state changes: what is wrong with one stream must not cost another its frames
             piece.state.check(piece.mel)
         taken: list[Taken] = []
@@ -145,7 +149,8 @@ class AudioEncoder(nn.Module):
             taken.append(piece.state.take(piece.mel, first=count, last=piece.last))
             count += len(taken[-1].seen)
         if count == 0:
-            return [AudioTokens(torch.empty(0, self.config.out, dtype=self.dtype, device=self.device), [], []) for _ in pieces]
+            width = self.config.out if projected else self.config.width
+            return [AudioTokens(torch.empty(0, width, dtype=self.dtype, device=self.device), [], []) for _ in pieces]
         segments = [segment for one in taken for segment in one.segments]
         hidden = self._convolve(taken)
         hidden = hidden + torch.cat([self.embed_positions.weight[one.row : one.row + one.count] for one in segments])
@@ -153,7 +158,9 @@ class AudioEncoder(nn.Module):
             hidden = layer(hidden, index, lambda index, qkv: attend(index, qkv, segments))
         parts = torch.split(hidden, [len(one.seen) for one in taken])
         pooled = [piece.state.pool(part, one.seen) for piece, one, part in zip(pieces, taken, parts, strict=True)]
-        tokens = self.projector(self.layer_norm(torch.cat([part for part, _ in pooled])))
+        tokens = self.layer_norm(torch.cat([part for part, _ in pooled]))
+        if projected:
+            tokens = self.projector(tokens)
         sizes = [len(seen) for _, seen in pooled]
         kept = [torch.ones(size, dtype=torch.bool, device=tokens.device) for size in sizes]
         if self.vocabulary is not None:

@@ -87,9 +87,11 @@ class Audio(_Part):
     lr:          of the encoder without its projector, relative to the optimizer's; Muon takes none of it
     decision_ms: goes into proactivellm.json; read budgets are drawn on the same grid. Absent: the base's
     dtype:       of the encoder that is written
+    teacher:     an encoder as `encoder`, for `hindsight` of [loss]: what it hears with the whole recording in view is learned
     """
 
     encoder: str | None = None
+    teacher: str | None = None
     projector: int | None = Field(default=None, ge=1)
     posteriors: bool | None = None
     compress: bool | None = None
@@ -204,8 +206,10 @@ class Config(_Part):
             if getattr(self.model, name) and (self.model.fresh or (self.lora and not self.lora.merge)):
                 what = f"model.{name} with a base whose weights are written"
                 raise ValueError(f"expected {what}, got it with a fresh model or adapters alone")
-        if not self.loss.copies and not self.loss.ctc:
-            raise ValueError("expected at least one of loss.batch, loss.mslm, loss.spsd and loss.ctc")
+        if not self.loss.copies and not self.loss.ctc and not self.loss.hindsight:
+            raise ValueError("expected at least one of loss.batch, loss.mslm, loss.spsd, loss.ctc and loss.hindsight")
+        if bool(self.loss.hindsight) != bool(self.audio and self.audio.teacher):
+            raise ValueError("expected loss.hindsight and audio.teacher together, got one of them")
         return self
 
 

@@ -1,4 +1,4 @@
-"""The audio encoder that is trained: loaded, with a projector to the backbone's width, and what of it learns.
+"""The audio encoder that is trained: loaded, with a projector to the backbone's width, and what of it learns, and from whom.
 
 Knows no backbone and no data.
 """
@@ -36,6 +36,15 @@ def prepare(settings: Audio, own: str | None, embeddings: torch.Tensor, loss: Lo
     encoder.embed_positions.requires_grad_(False)
     encoder.projector.requires_grad_(True)
     return encoder
+
+
+def teacher(reference: str, encoder: AudioEncoder) -> AudioEncoder:
+    """Frozen. Raises CheckpointError where it cannot be read, InvalidValueError where its tokens are not such as `encoder`'s."""
+    found = load_encoder(reference)
+    ours, theirs = ((one.bins, one.width, one.pool) for one in (encoder.config, found.config))
+    if ours != theirs:
+        raise InvalidValueError(f"expected a teacher with the encoder's bins, width and pool, {ours}; got {theirs}", param="audio.teacher")
+    return found
 
 
 def _hears_as(projector: Projector, settings: Audio, loss: Loss, tokens: int) -> Projector:

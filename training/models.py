@@ -28,7 +28,7 @@ _ALPHABET = pre_tokenizers.ByteLevel.alphabet()
 class Trainee:
     """A model with what is written beside it. `adapters` is peft's model around it, or None for full fine-tuning.
 
-    encoder: of a model that hears
+    encoder: of a model that hears; teacher: of that encoder, if it has one
     """
 
     model: Any
@@ -36,6 +36,7 @@ class Trainee:
     tokenizer: Any
     config: CheckpointConfig
     encoder: AudioEncoder | None = None
+    teacher: AudioEncoder | None = None
 
 
 def load_base(

@@ -4,7 +4,7 @@ Knows views and losses; the model only as something with a base model and an `lm
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,6 +15,7 @@ from backbones.audio_mel import MelFrames
 from backbones.audio_posteriors import Vocabulary
 from training.losses.batch_nll import batch_nll
 from training.losses.ctc import ctc
+from training.losses.hindsight import hindsight
 from training.losses.mslm import mslm
 from training.losses.spsd import spsd
 from training.views import Batch, without
@@ -25,6 +26,8 @@ class Loss(BaseModel):
 
     weight: lambda; top_k: tokens of the teacher that the KL looks at one by one; views: K, stream views per example
     ctc: weight of CTC on what is heard (losses/ctc.py), for a new encoder. Alone, it trains the encoder, and the backbone is not run
+    hindsight: weight of what the encoder under the causal mask does not know of what `teacher` of [audio] hears (losses/hindsight.py).
+        Alone, or with CTC alone, the backbone is not run
     blank: token that is heard between tokens; default: the end token. Another where rows that were never trained lie beside the end
         token's, as in SmolLM2: from such twins it cannot be told (docs/log.md)
     """
@@ -37,6 +40,7 @@ class Loss(BaseModel):
     top_k: int = Field(default=100, ge=1)
     views: int = Field(default=1, ge=1)
     ctc: float = Field(default=0.0, ge=0)
+    hindsight: float = Field(default=0.0, ge=0)
     blank: int | None = Field(default=None, ge=0)
 
     @property
@@ -64,47 +68,73 @@ class Losses:
     mslm: torch.Tensor
     spsd: torch.Tensor
     ctc: torch.Tensor
+    hindsight: torch.Tensor
     predictions: int
+
+
+class Made(NamedTuple):
+    """Of a forward. logits: [C, R, V]; aligned: CTC's scores, [T, V]; heard, known: [T, width] before the projector, and the teacher's.
+
+    None where there is nothing of it. A tuple, as wrappers for several devices look into those.
+    """
+
+    logits: torch.Tensor
+    aligned: torch.Tensor | None = None
+    heard: torch.Tensor | None = None
+    known: torch.Tensor | None = None
 
 
 class PackedModel(nn.Module):
     """A causal language model whose forward takes a packed batch, so that wrappers for several devices see one call.
 
-    encoder: of a model that hears; ctc: whether what it hears is scored as well, by `lm_head`
+    encoder: of a model that hears; teacher: another one, with full context; ctc: whether what is heard is scored as well, by `lm_head`
     """
 
-    def __init__(self, model: Any, encoder: AudioEncoder | None = None, *, ctc: bool = False) -> None:
+    def __init__(self, model: Any, encoder: AudioEncoder | None = None, teacher: AudioEncoder | None = None, *, ctc: bool = False) -> None:
         super().__init__()
         self.model = model
         self.encoder = encoder
+        self.teacher = teacher
         self._ctc = ctc
         # By this name accelerate asks what is to be one shard (FSDP).
         self._no_split_modules = getattr(model, "_no_split_modules", None)
 
-    def forward(self, batch: Batch) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
-        """[C, R, V] logits: `lm_head` runs on predicted rows only. If what is heard is scored, also [T, V]."""
-        heard, aligned, kept = self._heard(batch)
+    def forward(self, batch: Batch) -> Made:
+        """`lm_head` runs on predicted rows only."""
+        bare, known = self._listened(batch)
+        heard, aligned, kept = self._heard(batch, bare)
         if kept is not None:
             batch = without(batch, kept)
-        if aligned is not None and not len(batch.rows):
-            return aligned.new_zeros(0, 0, 0), aligned
+        if heard is not None and not len(batch.rows):
+            return Made(heard.new_zeros(0, 0, 0), aligned, bare, known)
         hidden = self.model.base_model(
             **self._inputs(batch, heard), position_ids=batch.positions, attention_mask=batch.mask(), use_cache=False
         ).last_hidden_state  # [B, N, D]
         rows: torch.Tensor = self.model.lm_head(hidden.flatten(0, 1).index_select(0, batch.rows.flatten()))
-        logits = rows.view(*batch.rows.shape, -1)
-        return logits if aligned is None else (logits, aligned)
+        return Made(rows.view(*batch.rows.shape, -1), aligned, bare, known)
 
-    def _heard(self, batch: Batch) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]:
+    def _listened(self, batch: Batch) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """[T, width] of all recordings, one after the other, by the encoder and by the teacher."""
+        if not batch.mels:
+            return None, None
+        assert self.encoder is not None
+        mels = [MelFrames(mel, range(len(mel))) for mel in batch.mels]
+        bare = torch.cat([one.embeddings for one in self.encoder.whole(mels, projected=False)])
+        if self.teacher is None:
+            return bare, None
+        with torch.no_grad():
+            return bare, torch.cat([one.embeddings for one in self.teacher.whole(mels, causal=False, projected=False)])
+
+    def _heard(self, batch: Batch, bare: torch.Tensor | None) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]:
         """What the backbone gets for recordings, one example after the other, [T, D] or of those that are kept; CTC's scores, [T, V]; and
         which ones are kept, [T]. None where there is nothing of it.
 
         What is heard is drawn to the rows of `lm_head`, embeddings where they are shared; for CTC these do not give way.
         """
-        if not batch.mels:
+        if bare is None:
             return None, None, None
         assert self.encoder is not None
-        heard = torch.cat([one.embeddings for one in self.encoder.whole([MelFrames(mel, range(len(mel))) for mel in batch.mels])])
+        heard: torch.Tensor = self.encoder.projector(bare)
         config = self.encoder.config
         if not config.posteriors and not self._ctc:
             return heard, None, None
@@ -128,16 +158,19 @@ class PackedModel(nn.Module):
 
 def judge(loss: Loss, model: nn.Module, batch: Batch) -> Losses:
     """Of one forward of a PackedModel, or of what wraps one."""
-    made = model(batch)
-    logits, heard = made if isinstance(made, tuple) else (made, None)
-    aligned = None
-    if loss.ctc and heard is not None:
-        aligned = ctc(_precise(heard), batch.units, batch.said, batch.spelled, loss.blank)
-    return losses(loss, logits, batch.labels, aligned)
+    made: Made = model(batch)
+    aligned = missed = None
+    if loss.ctc and made.aligned is not None:
+        aligned = ctc(_precise(made.aligned), batch.units, batch.said, batch.spelled, loss.blank)
+    if loss.hindsight and made.heard is not None and made.known is not None:
+        missed = hindsight(_precise(made.heard), _precise(made.known))
+    return losses(loss, made.logits, batch.labels, aligned, missed)
 
 
-def losses(loss: Loss, logits: torch.Tensor, labels: torch.Tensor, aligned: torch.Tensor | None = None) -> Losses:
-    """Of logits [C, R, V], the batch view first if there is one, and labels [R]; aligned: CTC, as a sum."""
+def losses(
+    loss: Loss, logits: torch.Tensor, labels: torch.Tensor, aligned: torch.Tensor | None = None, missed: torch.Tensor | None = None
+) -> Losses:
+    """Of logits [C, R, V], the batch view first if there is one, and labels [R]; aligned, missed: CTC and hindsight, as sums."""
     logits = _precise(logits)
     nothing = logits.new_zeros(())
     stream = logits[int(loss.batch_view) :]
@@ -145,8 +178,17 @@ def losses(loss: Loss, logits: torch.Tensor, labels: torch.Tensor, aligned: torc
     mslm_part = mslm(stream, labels) if loss.mslm else nothing
     spsd_part = spsd(logits[0], stream, loss.top_k) if loss.spsd else nothing
     ctc_part = nothing if aligned is None else aligned
-    total = batch_part + mslm_part + loss.weight * spsd_part + loss.ctc * ctc_part
-    return Losses(total, batch_part.detach(), mslm_part.detach(), spsd_part.detach(), ctc_part.detach(), len(labels))
+    hindsight_part = nothing if missed is None else missed
+    total = batch_part + mslm_part + loss.weight * spsd_part + loss.ctc * ctc_part + loss.hindsight * hindsight_part
+    return Losses(
+        total,
+        batch_part.detach(),
+        mslm_part.detach(),
+        spsd_part.detach(),
+        ctc_part.detach(),
+        hindsight_part.detach(),
+        len(labels),
+    )
 
 
 def _precise(logits: torch.Tensor) -> torch.Tensor:

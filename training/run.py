@@ -22,7 +22,7 @@ from tasks.data import data_hash
 from training import attention, evaluate
 from training.config import Audio, Config, Model, difference, lasting, restated
 from training.data import Mixture, Part, Views, check, cut, read
-from training.ears import prepare
+from training.ears import prepare, teacher
 from training.encoding import Encoder
 from training.models import Trainee, learn_tokenizer, load_base, make_fresh
 from training.sounds import Sounds
@@ -46,7 +46,9 @@ def train(config: Config, console: Console | None = None) -> Path:
     tasks = config.tasks or _tasks_of(config.model)
     parts, dev = ([read(settings, tasks) for settings in group] for group in (config.data, config.dev))
     if not config.loss.copies and not all(part.heard for part in parts):
-        raise InvalidValueError("expected recordings where loss.ctc is the only loss; got a data set of texts", param="loss")
+        raise InvalidValueError(
+            "expected recordings where loss.ctc and loss.hindsight are the only losses; got a data set of texts", param="loss"
+        )
     cpu = run.device == "cpu" or not torch.cuda.is_available()
     dtype = arithmetic(run.dtype, cpu=cpu)
     accelerator = Accelerator(cpu=cpu, mixed_precision="bf16" if dtype is torch.bfloat16 else "no")
@@ -124,7 +126,8 @@ def _hearing(config: Config, trainee: Trainee) -> Trainee:
         raise InvalidValueError("expected compress and blank anew with a vocabulary, which numbers tokens anew", param="audio.compress")
     # The encoder is written beside the weights, wherever it came from.
     given = {"unit": "ms", "audio": None, "decision_ms": settings.decision_ms or trainee.config.decision_ms}
-    return replace(trainee, encoder=encoder, config=trainee.config.model_copy(update=given))
+    known = None if settings.teacher is None else teacher(settings.teacher, encoder)
+    return replace(trainee, encoder=encoder, teacher=known, config=trainee.config.model_copy(update=given))
 
 
 def _check_weighed(config: Config, trainee: Trainee) -> None:

@@ -29,7 +29,7 @@ from training.views import Packed, collate
 
 WEIGHTS, OPTIMIZER, RANDOM, COUNTS = "weights.safetensors", "optimizer.safetensors", "random.safetensors", "counts.json"
 
-NAMES = ("loss", "batch", "mslm", "spsd", "ctc")  # of what is told after a step
+NAMES = ("loss", "batch", "mslm", "spsd", "ctc", "hindsight")  # of what is told after a step
 
 
 class TrainingError(ProactiveError):
@@ -57,7 +57,7 @@ class Trainer:
         self._out = config.run.out
         self._step, self._tokens = 0, 0
         found = state.latest(self._out)
-        packed = PackedModel(trainee.model, trainee.encoder, ctc=config.loss.ctc > 0).train()
+        packed = PackedModel(trainee.model, trainee.encoder, trainee.teacher, ctc=config.loss.ctc > 0).train()
         if found:
             packed.load_state_dict(state.read_tensors(found / WEIGHTS), strict=False)
         self._trained = {name for name, parameter in packed.named_parameters() if parameter.requires_grad}
@@ -130,7 +130,7 @@ class Trainer:
         self._check(float(found.total.detach()), "loss", [batch])
         # Wrappers for several devices average over them.
         self._accelerator.backward(found.total * (self._accelerator.num_processes / predictions))
-        return torch.stack([found.total.detach(), found.batch, found.mslm, found.spsd, found.ctc]).cpu()
+        return torch.stack([found.total.detach(), *(getattr(found, name) for name in NAMES[1:])]).cpu()
 
     def _update(self) -> None:
         for optimizer in self._optimizers:

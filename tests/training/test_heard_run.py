@@ -108,8 +108,47 @@ def test_ctc_alone_trains_the_encoder_and_leaves_the_backbone_alone(tmp_path: Pa
     texts = tmp_path / "texts.jsonl"
     texts.write_text(json.dumps({"id": "1", "source": "a", "target": "b"}) + "\n", encoding="utf-8")
     both = [{"data": str(tones), "task": "transcribe"}, {"data": str(texts), "task": "transcribe"}]
-    with pytest.raises(InvalidValueError, match=r"expected recordings where loss\.ctc is the only loss"):
+    with pytest.raises(InvalidValueError, match=r"expected recordings where loss\.ctc and loss\.hindsight are the only losses"):
         train(config(tmp_path / "mixed", tones, loss=loss, data=both), QUIET)
+
+
+def test_hindsight_alone_brings_the_encoder_to_its_teacher_and_trains_nothing_else(tmp_path: Path, tones: Path) -> None:
+    loss = {"batch": False, "mslm": False, "spsd": False, "hindsight": 1.0}
+    audio = {"teacher": str(tones.parent / "encoder"), "augmentation": {}}
+    made = config(tmp_path / "run", tones, loss=loss, audio=audio, run={"steps": 24, "checkpoint_steps": 1, "keep": 24})
+    folder = train(made, QUIET)
+    found = losses(tmp_path / "run")
+    assert sum(found[-3:]) < 0.8 * sum(found[:3])
+    assert [line["hindsight"] for line in read_metrics(tmp_path / "run")] == pytest.approx(found)
+    first, last = (state.read_tensors(tmp_path / "run" / f"step-{step:08d}" / "weights.safetensors") for step in (1, 24))
+    changed = {name for name, tensor in first.items() if not torch.equal(tensor, last[name])}
+    assert "encoder.layers.0.qkv.weight" in changed
+    assert all(name.startswith("encoder.") and not name.startswith("encoder.projector.") for name in changed)
+    assert loading.load(str(folder), dtype="float32").encoder is not None
+    broken = config(tmp_path / "broken", tones, loss=loss, audio=audio, run={"steps": 24, "checkpoint_steps": 4})
+    with pytest.MonkeyPatch.context() as patch:
+        kill(broken, 9, patch)
+    train(broken, QUIET)
+    assert losses(tmp_path / "broken") == found
+
+
+def test_hindsight_beside_the_other_losses(tmp_path: Path, tones: Path) -> None:
+    audio = {"teacher": str(tones.parent / "encoder")}
+    train(config(tmp_path / "run", tones, loss={"ctc": 0.3, "hindsight": 0.1}, audio=audio, run={"steps": 2}), QUIET)
+    for line in read_metrics(tmp_path / "run"):
+        parts = line["batch"] + line["mslm"] + 0.1 * line["spsd"] + 0.3 * line["ctc"] + 0.1 * line["hindsight"]
+        assert line["hindsight"] > 0
+        assert line["loss"] == pytest.approx(parts, rel=1e-4)
+
+
+def test_a_teacher_must_fit_and_must_be_asked(tmp_path: Path, tones: Path) -> None:
+    wider = tiny.ENCODER.model_copy(update={"projector": None, "width": 2 * tiny.ENCODER.width})
+    save_encoder(encoder(wider), tmp_path / "wider")
+    with pytest.raises(InvalidValueError, match="expected a teacher with the encoder's bins, width and pool"):
+        train(config(tmp_path / "run", tones, loss={"hindsight": 1.0}, audio={"teacher": str(tmp_path / "wider")}), QUIET)
+    for changes in ({"loss": {"hindsight": 1.0}}, {"audio": {"teacher": str(tones.parent / "encoder")}}):
+        with pytest.raises(ValidationError, match=r"expected loss\.hindsight and audio\.teacher together"):
+            config(tmp_path / "run", tones, **changes)
 
 
 def test_it_learns_to_write_what_it_hears_and_is_served(tmp_path: Path, tones: Path) -> None:

@@ -8,6 +8,7 @@ import torch
 from errors import InvalidValueError
 from training.losses.batch_nll import batch_nll
 from training.losses.ctc import ctc
+from training.losses.hindsight import hindsight
 from training.losses.mslm import mslm
 from training.losses.spsd import spsd
 from training.objective import Loss, losses
@@ -112,6 +113,16 @@ def test_ctc_of_more_tokens_than_are_heard_is_nothing() -> None:
     assert torch.isfinite(scores.grad).all()
 
 
+def test_hindsight_is_what_is_missed_of_the_teachers_variance() -> None:
+    known = torch.tensor([[1.0, 0.0], [3.0, 0.0], [5.0, 6.0]])  # variances 8/3 and 8
+    heard = torch.tensor([[1.0, 2.0], [2.0, 0.0], [5.0, 6.0]])
+    assert float(hindsight(heard, known)) == pytest.approx((4 / 8 + 1 / (8 / 3)) / 2)
+    mean = known.mean(0).expand_as(known)
+    assert float(hindsight(mean, known)) == pytest.approx(3)  # 1 a token
+    same = torch.ones(1, 2)
+    assert float(hindsight(same, same)) == 0  # nothing varies, and nothing is missed
+
+
 def test_the_objective_weighs_the_three_and_leaves_out_what_is_switched_off() -> None:
     torch.manual_seed(0)
     all_logits, labels = torch.randn(3, 4, 9, dtype=torch.float64), torch.tensor([1, 2, 3, 4])
@@ -127,6 +138,9 @@ def test_the_objective_weighs_the_three_and_leaves_out_what_is_switched_off() ->
     heard = losses(Loss(mslm=False, spsd=False, ctc=0.5), all_logits[:1], labels, torch.tensor(7.0))
     assert float(heard.total) == pytest.approx(float(plain.batch) + 3.5)
     assert float(heard.ctc) == 7
+    taught = losses(Loss(mslm=False, spsd=False, hindsight=0.1), all_logits[:1], labels, missed=torch.tensor(20.0))
+    assert float(taught.total) == pytest.approx(float(plain.batch) + 2)
+    assert float(taught.hindsight) == 20
     stream = losses(Loss(batch=False, spsd=False), all_logits[1:], labels)
     assert float(stream.total) == float(found.mslm)
 
