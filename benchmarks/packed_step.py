@@ -61,14 +61,14 @@ def batches(source: int, target: int, size: int, views: int) -> tuple[Batch, Bat
 
 def packed_step(model: PackedModel, loss: Loss, packed: Batch) -> float:
     """One forward. Returns the loss."""
-    total = losses(loss, model(packed), packed.labels).total
+    total = losses(loss, model(packed).logits, packed.labels).total
     total.backward()  # type: ignore[no-untyped-call]
     return float(total.detach())
 
 
 def separate_step(model: PackedModel, loss: Loss, batch: Batch, stream: list[Batch]) -> float:
     """A forward a view, as the paper has it. Returns the loss."""
-    total = losses(loss, torch.cat([model(batch), *(model(view) for view in stream)]), batch.labels).total
+    total = losses(loss, torch.cat([model(one).logits for one in (batch, *stream)]), batch.labels).total
     total.backward()  # type: ignore[no-untyped-call]
     return float(total.detach())
 

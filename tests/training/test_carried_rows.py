@@ -98,7 +98,7 @@ def test_the_proof_can_fail() -> None:
     wrong = phi.copy()
     wrong[: item.carried[1]] -= 1
     with torch.inference_mode():
-        right, off = (offline("qwen2")(collate([pack(item, [one], batch_view=False, offset=0)])) for one in (phi, wrong))
+        right, off = (offline("qwen2")(collate([pack(item, [one], batch_view=False, offset=0)])).logits for one in (phi, wrong))
     assert (right - off).abs().max() > 10 * TOLERANCE
 
 

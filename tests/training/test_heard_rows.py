@@ -65,7 +65,7 @@ def trained(of: Item, written: list[int], probed: list[Probed], way: dict[str, A
     )
     phis = [np.array([*probe.committed, *[probe.phi] * (len(target) - len(probe.committed))]) for probe in probed]
     with torch.inference_mode():
-        logits = model(**way)(collate([pack(whole, phis, batch_view=False, offset=0)]))
+        logits = model(**way)(collate([pack(whole, phis, batch_view=False, offset=0)])).logits
     return logits[range(len(probed)), [probe.index for probe in probed]]
 
 
@@ -119,8 +119,8 @@ def test_text_and_recordings_share_a_batch(tmp_path: Path) -> None:
     items = [encoder().encode(row, tiny.HEARING["listen"], "here") for row in rows]
     packed = [pack(item, [np.full(len(item.target), 1)], batch_view=True, offset=0) for item in items]
     with torch.inference_mode():
-        together = model()(collate(packed))
-        alone = torch.cat([model()(collate([one])) for one in packed], dim=1)
+        together = model()(collate(packed)).logits
+        alone = torch.cat([model()(collate([one])).logits for one in packed], dim=1)
     torch.testing.assert_close(together, alone, atol=TOLERANCE, rtol=0)
 
 
@@ -164,7 +164,7 @@ def test_both_halves_learn(tmp_path: Path) -> None:
     mel = torch.from_numpy(item.mel).requires_grad_(True)
     view = collate([pack(item, [np.full(len(item.target), 2)], batch_view=False, offset=0)])
     own = tiny.model("qwen2", attn="sdpa", vocab_size=len(tiny.hearing().tokenizer))  # not one that inference has been through
-    logits = PackedModel(own, random_encoder(tiny.ENCODER))(replace(view, mels=(mel,)))
+    logits = PackedModel(own, random_encoder(tiny.ENCODER))(replace(view, mels=(mel,))).logits
     logits.square().sum().backward()
     assert mel.grad is not None
     seen = 4 * 2 * EVERY + 3  # frames of 20 tokens, and what the last of them waits for

@@ -131,7 +131,7 @@ def trained(family: str, of: Item, written: list[int], probed: list[Probed], off
         phis.append(np.array([*probe.committed, *[probe.phi] * rest]))
         assert whole.rows(phis[-1])[probe.index] == probe.visible
     with torch.inference_mode():
-        logits = offline(family)(collate([pack(whole, phis, batch_view=False, offset=offset)]))
+        logits = offline(family)(collate([pack(whole, phis, batch_view=False, offset=offset)])).logits
     return logits[range(len(probed)), [probe.index for probe in probed]]
 
 

@@ -71,7 +71,7 @@ def test_losses_and_gradients_equal_those_of_separate_forwards(family: str, offs
     ours, theirs = deepcopy(exact(family)), deepcopy(exact(family))
 
     batch = collate([pack(of, drawn, batch_view=True, offset=offset) for of, drawn in zip(items, phis, strict=True)])
-    packed = losses(loss, PackedModel(ours)(batch), batch.labels)
+    packed = losses(loss, PackedModel(ours)(batch).logits, batch.labels)
     packed.total.backward()
 
     total = torch.zeros((), dtype=torch.float64)
@@ -125,7 +125,7 @@ def test_lm_head_runs_on_predicted_rows_only() -> None:
     model.lm_head.register_forward_hook(lambda _, args, __: seen.append(args[0].shape[0]))
     items, phis = drawn(1, 2, views=1)
     batch = collate([pack(of, drawn, batch_view=True, offset=0) for of, drawn in zip(items, phis, strict=True)])
-    assert PackedModel(model)(batch).shape[:2] == batch.rows.shape
+    assert PackedModel(model)(batch).logits.shape[:2] == batch.rows.shape
     assert seen == [2 * len(batch.labels)]
 
 

@@ -46,7 +46,7 @@ def gradients(packed: PackedModel, many: Sequence[Batch]) -> list[dict[str, torc
     found = []
     for batch in many:
         packed.zero_grad()
-        of(Loss(views=2), packed(batch), batch.labels).total.backward()
+        of(Loss(views=2), packed(batch).logits, batch.labels).total.backward()
         found.append({name: parameter.grad.clone() for name, parameter in packed.named_parameters() if parameter.grad is not None})
     return found
 
