@@ -1,5 +1,6 @@
 """Sessions that another model hears for: what they write is a function of the samples, and what they write about the heard text."""
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from engine.actions import Append, AppendAudio, Decision, Done, End, Event, Failure, Message, Read, Update, Write
 from engine.engine import Engine, EngineConfig, bytes_of_a_slot
-from engine.listening_session import ListeningSession
+from engine.listening_session import ListeningSession, to_hear
 from engine.request import Request
 from errors import BadStateError, InvalidValueError, NoCapacityError
 from tests import tiny
@@ -182,3 +183,26 @@ def test_memory_is_shared_by_both_models() -> None:
     made = Engine(whole, EngineConfig(kv_memory=3 * each + each // 2, slot_length=256))
     assert made.listener is not None
     assert (made.capacity.slots, made.listener.capacity.slots, made.capacity.slot_bytes) == (3, 3, each)
+
+
+def counted(engine: Engine, request: Request, messages: list[Message]) -> tuple[Counter[tuple[str, str]], int]:
+    """Decisions and tokens of all ticks of a session."""
+    session, decisions, tokens = engine.open(request), Counter[tuple[str, str]](), 0
+    for message in messages:
+        session.send(message)
+    while engine.busy:
+        engine.step()
+        decisions.update(engine.last_tick.decisions)
+        tokens += engine.last_tick.tokens
+    return decisions, tokens
+
+
+def test_ticks_tell_of_both_models() -> None:
+    request = replace(REQUESTS[2], head="full", threshold=0.0)  # it reads to the end, so that the ear hears everything
+    ear = tiny.listening_engine().listener
+    assert ear is not None
+    hears = counted(ear, to_hear(ear.checkpoint, opened(request)[1].settings), pieces(PCM, []))
+    reads = counted(tiny.listening_engine(), replace(request, audio=None), [*(Append(words) for words, _ in heard(PCM)), End()])
+    both = counted(tiny.listening_engine(), request, pieces(PCM, []))
+    assert both == (hears[0] + reads[0], hears[1] + reads[1])
+    assert len({head for head, _ in both[0]}) == 2
