@@ -159,11 +159,11 @@ class AudioEncoder(nn.Module):
         parts = torch.split(hidden, [len(one.seen) for one in taken])
         pooled = [piece.state.pool(part, one.seen) for piece, one, part in zip(pieces, taken, parts, strict=True)]
         tokens = self.layer_norm(torch.cat([part for part, _ in pooled]))
-        if projected:
-            tokens = self.projector(tokens)
         sizes = [len(seen) for _, seen in pooled]
         kept = [torch.ones(size, dtype=torch.bool, device=tokens.device) for size in sizes]
-        if self.vocabulary is not None:
+        if projected:
+            tokens = self.projector(tokens)
+        if projected and self.vocabulary is not None:
             scores = self.vocabulary.scores(tokens)
             kept = _kept(self.vocabulary, torch.split(scores, sizes), [piece.state for piece in pieces])
             tokens = self.vocabulary.mixed(scores[torch.cat(kept)])

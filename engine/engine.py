@@ -42,17 +42,11 @@ class Capacity:
 
 @dataclass(frozen=True)
 class Tick:
-    """What one tick was, for whoever measures: its sessions, its tokens of source and probes, its decisions by head.
-
-    A session whose source another model hears counts twice where both models had work.
-    """
+    """What one tick was, for whoever measures: its sessions, its tokens of source and probes, its decisions by head."""
 
     sessions: int = 0
     tokens: int = 0
     decisions: Counter[tuple[str, Verdict]] = field(default_factory=Counter)
-
-    def __add__(self, other: "Tick") -> "Tick":
-        return Tick(self.sessions + other.sessions, self.tokens + other.tokens, self.decisions + other.decisions)
 
 
 def rows_of_a_slot(checkpoint: Checkpoint, slot_length: int) -> int:
@@ -180,7 +174,8 @@ class Engine:
         return self.emit()
 
     def _tick(self) -> None:
-        heard = Tick() if self.listener is None else self._listen(self.listener)
+        if self.listener is not None:
+            self._listen(self.listener)
         if (encoder := self.checkpoint.encoder) is not None:
             hearing.hear(encoder, self._hearing)
         turns = self.scheduler.schedule(self._sessions)
@@ -188,17 +183,16 @@ class Engine:
         self.runner.score(probes)
         for probe in probes:
             self._decide_and_commit(probe)
-        self.last_tick = heard + _measure(turns, probes)
+        self.last_tick = _measure(turns, probes)
 
-    def _listen(self, listener: "Engine") -> Tick:
+    def _listen(self, listener: "Engine") -> None:
         """A tick of the model that hears for this one, whose sessions read what it wrote in that."""
-        ticks = listener.busy
-        if ticks:
+        listener.last_tick = Tick()
+        if listener.busy:
             listener._tick()
         for session in self._sessions:
             if isinstance(session, ListeningSession):
                 session.overhear()
-        return listener.last_tick if ticks else Tick()
 
     def emit(self) -> list[tuple[Session, Event]]:
         """Events since the last call; a message may cause some without a tick."""

@@ -184,8 +184,9 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     def keepalive_timeout(self) -> None:
         """No pong came in time. It may stand behind messages that there is no room for yet: their client must wait, and is not lost."""
         patience = self.ping_timeout or 0.0
-        if self.read_paused or self.loop.time() - self._came_at < patience:
-            self.pong_timer = self.loop.call_later(patience, self.keepalive_timeout)
+        left = patience if self.read_paused else self._came_at + patience - self.loop.time()
+        if left > 0:
+            self.pong_timer = self.loop.call_later(left, self.keepalive_timeout)
             return
         super().keepalive_timeout()
         self._hang_up_soon()

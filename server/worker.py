@@ -220,7 +220,10 @@ class Worker:
                 events = engine.step()
                 self._last_tick = time.monotonic()
                 self._slowest_tick = max(self._slowest_tick, self._last_tick - started)
-                self._count_tick(name, engine.last_tick, self._last_tick - started)
+                self._metrics.ticks.labels(name).observe(self._last_tick - started)
+                self._count_tick(name, engine.last_tick)
+                if (listener := engine.listener) is not None and listener.last_tick.tokens:
+                    self._count_tick(listener.checkpoint.name, listener.last_tick)
             else:
                 events = engine.emit()
             for session, event in events:
@@ -234,8 +237,7 @@ class Worker:
                 engine.runner.canary()
             self._last_tick = time.monotonic()
 
-    def _count_tick(self, model: str, tick: Tick, seconds: float) -> None:
-        self._metrics.ticks.labels(model).observe(seconds)
+    def _count_tick(self, model: str, tick: Tick) -> None:
         self._metrics.tick_sessions.labels(model).observe(tick.sessions)
         self._metrics.tick_tokens.labels(model).observe(tick.tokens)
         for (head, verdict), count in tick.decisions.items():

@@ -199,6 +199,18 @@ class Config(_Part):
     optimizer: Optimizer = Optimizer()
 
     @model_validator(mode="after")
+    def _something_to_learn(self) -> "Config":
+        if not self.loss.copies and not self.loss.ctc and not self.loss.hindsight:
+            raise ValueError("expected at least one of loss.batch, loss.mslm, loss.spsd, loss.ctc and loss.hindsight")
+        if bool(self.loss.hindsight) != bool(self.audio and self.audio.teacher):
+            raise ValueError("expected loss.hindsight and audio.teacher together, got one of them")
+        if self.loss.hindsight and self.audio and self.audio.train != "all":
+            raise ValueError(
+                f"expected audio.train = 'all' with loss.hindsight, which the projector cannot learn; got {self.audio.train!r}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _no_lora_on_a_fresh_model(self) -> "Config":
         if self.lora and self.model.fresh:
             raise ValueError("expected lora with a base, got it with a fresh model")
@@ -206,10 +218,6 @@ class Config(_Part):
             if getattr(self.model, name) and (self.model.fresh or (self.lora and not self.lora.merge)):
                 what = f"model.{name} with a base whose weights are written"
                 raise ValueError(f"expected {what}, got it with a fresh model or adapters alone")
-        if not self.loss.copies and not self.loss.ctc and not self.loss.hindsight:
-            raise ValueError("expected at least one of loss.batch, loss.mslm, loss.spsd, loss.ctc and loss.hindsight")
-        if bool(self.loss.hindsight) != bool(self.audio and self.audio.teacher):
-            raise ValueError("expected loss.hindsight and audio.teacher together, got one of them")
         return self
 
 

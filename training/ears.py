@@ -39,11 +39,13 @@ def prepare(settings: Audio, own: str | None, embeddings: torch.Tensor, loss: Lo
 
 
 def teacher(reference: str, encoder: AudioEncoder) -> AudioEncoder:
-    """Frozen. Raises CheckpointError where it cannot be read, InvalidValueError where its tokens are not such as `encoder`'s."""
+    """Frozen. Raises CheckpointError where it cannot be read, InvalidValueError where it does not hear what `encoder` does, or as wide."""
     found = load_encoder(reference)
-    ours, theirs = ((one.bins, one.width, one.pool) for one in (encoder.config, found.config))
+    ours, theirs = ((one.bins, one.width, one.pool, one.mel_floor) for one in (encoder.config, found.config))
     if ours != theirs:
-        raise InvalidValueError(f"expected a teacher with the encoder's bins, width and pool, {ours}; got {theirs}", param="audio.teacher")
+        raise InvalidValueError(
+            f"expected a teacher with the encoder's bins, width, pool and mel_floor, {ours}; got {theirs}", param="audio.teacher"
+        )
     return found
 
 

@@ -25,6 +25,7 @@ from training.data import Mixture, Part, Views, check, cut, read
 from training.ears import prepare, teacher
 from training.encoding import Encoder
 from training.models import Trainee, learn_tokenizer, load_base, make_fresh
+from training.objective import Loss
 from training.sounds import Sounds
 from training.state import latest, write_json
 from training.trainer import Trainer
@@ -112,6 +113,7 @@ def _trainee(config: Config, tasks: dict[str, Task], parts: Sequence[Part], dtyp
         trainee = load_base(model, config.lora, config.tasks, dtype=dtype, attention=attention)
     trainee = _hearing(config, trainee)
     _check_weighed(config, trainee)
+    _freeze_what_no_loss_reaches(config.loss, trainee)
     return checkpointed(trainee) if config.run.gradient_checkpointing else trainee
 
 
@@ -128,6 +130,15 @@ def _hearing(config: Config, trainee: Trainee) -> Trainee:
     given = {"unit": "ms", "audio": None, "decision_ms": settings.decision_ms or trainee.config.decision_ms}
     known = None if settings.teacher is None else teacher(settings.teacher, encoder)
     return replace(trainee, encoder=encoder, teacher=known, config=trainee.config.model_copy(update=given))
+
+
+def _freeze_what_no_loss_reaches(loss: Loss, trainee: Trainee) -> None:
+    """Wrappers for several devices wait for the gradient of all that learns."""
+    if loss.copies:
+        return
+    trainee.model.requires_grad_(False)
+    if trainee.encoder is not None and not loss.ctc:
+        trainee.encoder.projector.requires_grad_(False)
 
 
 def _check_weighed(config: Config, trainee: Trainee) -> None:

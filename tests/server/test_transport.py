@@ -198,6 +198,17 @@ def test_a_client_that_is_silent_is_lost(pinging: Live) -> None:
         assert b"keepalive ping timeout" in said(raw)
 
 
+def test_a_client_from_which_bytes_come_is_not_lost(pinging: Live) -> None:
+    """Half a message is none, and it answers no ping."""
+    with opened(pinging) as raw:
+        text = frame(TEXT, b'{"type": "ping", "id": 1, "and a lot that is not needed"')
+        for at in range(10):
+            raw.sendall(text[at : at + 1])
+            time.sleep(0.1)
+        assert b"keepalive ping timeout" not in raw.recv(1 << 16)
+        assert b"keepalive ping timeout" in said(raw)
+
+
 def test_a_client_that_must_wait_for_the_device_is_not_lost(pinging: Live) -> None:
     """Its pongs stand behind messages that the server does not take yet."""
 

@@ -21,6 +21,7 @@ from errors import InvalidValueError
 from tests import tiny
 from tests.backbones.audio import encoder
 from tests.training import heard
+from tests.training.processes import start
 from tests.training.test_trainer import QUIET, TASK, TEMPLATE, kill, losses
 from training import data, state
 from training.config import Config
@@ -144,11 +145,13 @@ def test_hindsight_beside_the_other_losses(tmp_path: Path, tones: Path) -> None:
 def test_a_teacher_must_fit_and_must_be_asked(tmp_path: Path, tones: Path) -> None:
     wider = tiny.ENCODER.model_copy(update={"projector": None, "width": 2 * tiny.ENCODER.width})
     save_encoder(encoder(wider), tmp_path / "wider")
-    with pytest.raises(InvalidValueError, match="expected a teacher with the encoder's bins, width and pool"):
+    with pytest.raises(InvalidValueError, match="expected a teacher with the encoder's bins, width, pool and mel_floor"):
         train(config(tmp_path / "run", tones, loss={"hindsight": 1.0}, audio={"teacher": str(tmp_path / "wider")}), QUIET)
     for changes in ({"loss": {"hindsight": 1.0}}, {"audio": {"teacher": str(tones.parent / "encoder")}}):
         with pytest.raises(ValidationError, match=r"expected loss\.hindsight and audio\.teacher together"):
             config(tmp_path / "run", tones, **changes)
+    with pytest.raises(ValidationError, match=r"expected audio\.train = 'all' with loss\.hindsight"):
+        config(tmp_path / "run", tones, loss={"hindsight": 1.0}, audio={"teacher": str(tones.parent / "encoder"), "train": "projector"})
 
 
 def test_it_learns_to_write_what_it_hears_and_is_served(tmp_path: Path, tones: Path) -> None:
@@ -332,3 +335,20 @@ def test_what_cannot_be_trained_is_refused(tmp_path: Path, tones: Path) -> None:
     for name in ("layers", "vocabulary"):
         with pytest.raises(ValidationError, match=rf"expected model\.{name} with a base whose weights are written"):
             Config.model_validate({**plain, "model": {**plain["model"], name: 1}})
+
+
+ALONE = {"batch": False, "mslm": False, "spsd": False}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    "loss", [{"hindsight": 0.1, "ctc": 0.3}, {**ALONE, "hindsight": 1.0}, {**ALONE, "ctc": 1.0}], ids=["all", "hindsight", "ctc"]
+)
+def test_two_processes_hear_as_one(tmp_path: Path, tones: Path, loss: dict[str, Any]) -> None:
+    """Data-parallel waits for the gradient of all that learns: what no loss reaches must not."""
+    audio = {"teacher": str(tones.parent / "encoder")} if "hindsight" in loss else {}
+    for name, each in (("one", 4), ("two", 2)):
+        made = config(tmp_path / name, tones, loss=loss, audio={**audio, "augmentation": {}}, run={"steps": 3, "accumulation": each})
+        start(made, tmp_path / f"{name}.json", count=2 if name == "two" else 1)
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)

@@ -113,14 +113,14 @@ def test_ctc_of_more_tokens_than_are_heard_is_nothing() -> None:
     assert torch.isfinite(scores.grad).all()
 
 
-def test_hindsight_is_what_is_missed_of_the_teachers_variance() -> None:
-    known = torch.tensor([[1.0, 0.0], [3.0, 0.0], [5.0, 6.0]])  # variances 8/3 and 8
+def test_hindsight_is_the_distance_from_the_teacher_in_units_of_its_spread() -> None:
+    spread = torch.tensor([4.0, 0.5])
+    known = torch.tensor([[1.0, 0.0], [3.0, 0.0], [5.0, 6.0]])
     heard = torch.tensor([[1.0, 2.0], [2.0, 0.0], [5.0, 6.0]])
-    assert float(hindsight(heard, known)) == pytest.approx((4 / 8 + 1 / (8 / 3)) / 2)
-    mean = known.mean(0).expand_as(known)
-    assert float(hindsight(mean, known)) == pytest.approx(3)  # 1 a token
-    same = torch.ones(1, 2)
-    assert float(hindsight(same, same)) == 0  # nothing varies, and nothing is missed
+    assert float(hindsight(heard, known, spread)) == pytest.approx((4 / 0.5 + 1 / 4) / 2)
+    alone = [float(hindsight(heard[at : at + 1], known[at : at + 1], spread)) for at in range(3)]
+    assert sum(alone) == pytest.approx(float(hindsight(heard, known, spread)))  # whatever shares a batch
+    assert float(hindsight(known, known, torch.zeros(2))) == 0
 
 
 def test_the_objective_weighs_the_three_and_leaves_out_what_is_switched_off() -> None:

@@ -1,8 +1,5 @@
 """What saves memory or time changes no gradient: checkpointing of activations, compilation, several devices."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
@@ -13,6 +10,7 @@ import torch
 
 from tests import tiny
 from tests.training import examples
+from tests.training.processes import start
 from tests.training.test_trainer import config, losses
 from training import state
 from training.models import Trainee
@@ -20,8 +18,6 @@ from training.objective import Loss, PackedModel
 from training.objective import losses as of
 from training.run import checkpointed
 from training.views import Batch, collate, pack
-
-ROOT = Path(__file__).parents[2]
 
 
 def batches() -> list[Batch]:
@@ -97,11 +93,8 @@ def test_two_processes_make_the_steps_of_one(tmp_path: Path, sharded: bool) -> N
     pairs.write_text("\n".join(f"one {place}\teins {place}" for place in range(30)), encoding="utf-8")
     runs = {name: config(tmp_path / name, pairs, run={"steps": 4, "accumulation": each}) for name, each in (("one", 4), ("two", 2))}
     shards = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "FSDP_AUTO_WRAP_POLICY": "TRANSFORMER_BASED_WRAP"} if sharded else {}
-    for name, run in runs.items():
-        (tmp_path / f"{name}.json").write_text(run.model_dump_json())
-        many = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"] if name == "two" else []
-        command = [sys.executable, *many, str(Path(__file__).with_name("start.py")), str(tmp_path / f"{name}.json")]
-        subprocess.run(command, cwd=ROOT, env={**os.environ, **(shards if many else {}), "PYTHONPATH": str(ROOT)}, check=True)
+    start(runs["one"], tmp_path / "one.json", count=1)
+    start(runs["two"], tmp_path / "two.json", count=2, env=shards)
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-5)
     kind = (tmp_path / "two" / "kind").read_text()
     assert kind == ("FSDP 2" if sharded else "MULTI_CPU 2")

@@ -6,13 +6,13 @@ are brought back to what they were as far as the past tells, and with them what 
 
 import torch
 
-LEAST = 1e-6  # variance of what is always the same
+LEAST = 1e-6  # of a gain of 0 nothing is heard
 
 
-def hindsight(heard: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-    """Sum over audio tokens of the mean over dimensions of the squared distance, in variances of the teacher's tokens in this batch.
+def hindsight(heard: torch.Tensor, known: torch.Tensor, spread: torch.Tensor) -> torch.Tensor:
+    """Sum over audio tokens of the mean over dimensions of the squared distance, in units of how far the teacher's tokens spread.
 
-    heard, known: [T, width] of the one that learns, and of its teacher. To say always the teacher's mean costs 1 a token.
+    heard, known: [T, width] of the one that learns, and of its teacher; spread: [width] squared gains of the teacher's last norm, so that
+    what a recording costs does not depend on those beside it, as it would with the tokens' own variance
     """
-    spread = known.var(0, correction=0).clamp(min=LEAST)
-    return ((heard - known).square() / spread).mean(1).sum()
+    return ((heard - known).square() / spread.clamp(min=LEAST)).mean(1).sum()

@@ -15,6 +15,7 @@ API_KEY = "PROACTIVELLM_API_KEY"
 # A client that sends for minutes before it reads must still answer keepalive pings, which wait behind unread frames; the limits of a
 # session bound what can pile up. `done` brings the whole text, of a day in an endless stream. What is sent faster than the server hears
 # fills the buffers between, with some 200 s of sound at most, and a ping waits behind it: 20 s, as websockets has it, lost the session.
+# 120 s are enough where sound is heard at 1.7 times the speed at which it was said.
 _OPTIONS: Mapping[str, Any] = {"compression": None, "max_queue": 2**20, "max_size": 2**24, "ping_timeout": 120.0}
 
 
