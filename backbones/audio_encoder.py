@@ -5,6 +5,7 @@ Knows the model; what a stream needs between two forwards is in backbones/audio_
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
@@ -18,6 +19,8 @@ from errors import BadStateError
 
 # qkv [N, 3, heads, d] of a layer -> [N, heads, d]
 Attend = Callable[[int, torch.Tensor], torch.Tensor]
+# The same of the windows of several streams.
+Hear = Callable[[int, torch.Tensor, Sequence[Segment]], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -125,22 +128,38 @@ class AudioEncoder(nn.Module):
             raise BadStateError("expected at most one piece of a stream in a forward, got several")
         return self._run(pieces, _attend_cached)
 
-    def whole(self, streams: Sequence[MelFrames], *, causal: bool = True, projected: bool = True) -> list[AudioTokens]:
+    def whole(self, streams: Sequence[MelFrames], *, causal: bool = True) -> list[AudioTokens]:
         """Whole streams in one shot and with gradients, as training needs them: the same windows, no cache.
 
-        `causal=False` is Whisper's own attention over each window: full context, to compare with. Without `projected` tokens are what the
-        projector gets, [m, width].
+        `causal=False` is Whisper's own attention over each window: full context, to compare with.
         """
+        return self._run(self._whole(streams), partial(_attend_windows, causal=causal))
 
-        def attend(_: int, qkv: torch.Tensor, segments: Sequence[Segment]) -> torch.Tensor:
-            return _attend_windows(qkv, segments, causal=causal)
+    def bare(self, streams: Sequence[MelFrames], *, causal: bool = True) -> torch.Tensor:
+        """[T, width] of what `whole` hears, one stream after the other: what the projector gets."""
+        pooled = self._pooled(self._whole(streams), partial(_attend_windows, causal=causal))
+        tokens: torch.Tensor = self.layer_norm(torch.cat([part for part, _ in pooled]))
+        return tokens
 
-        pieces = [Piece(EncoderState(self.config, torch.empty(0)), mel, last=True) for mel in streams]
-        return self._run(pieces, attend, projected=projected)
+    def _whole(self, streams: Sequence[MelFrames]) -> list[Piece]:
+        return [Piece(EncoderState(self.config, torch.empty(0)), mel, last=True) for mel in streams]
 
-    def _run(
-        self, pieces: Sequence[Piece], attend: Callable[[int, torch.Tensor, Sequence[Segment]], torch.Tensor], *, projected: bool = True
-    ) -> list[AudioTokens]:
+    def _run(self, pieces: Sequence[Piece], attend: Hear) -> list[AudioTokens]:
+        if not pieces:
+            return []
+        pooled = self._pooled(pieces, attend)
+        tokens = self.projector(self.layer_norm(torch.cat([part for part, _ in pooled])))
+        sizes = [len(seen) for _, seen in pooled]
+        kept = [torch.ones(size, dtype=torch.bool, device=tokens.device) for size in sizes]
+        if self.vocabulary is not None:
+            scores = self.vocabulary.scores(tokens)
+            kept = _kept(self.vocabulary, torch.split(scores, sizes), [piece.state for piece in pieces])
+            tokens = self.vocabulary.mixed(scores[torch.cat(kept)])
+        parts = torch.split(tokens, [int(part.sum()) for part in kept])
+        return [AudioTokens(part, seen, which.tolist()) for part, (_, seen), which in zip(parts, pooled, kept, strict=True)]
+
+    def _pooled(self, pieces: Sequence[Piece], attend: Hear) -> list[tuple[torch.Tensor, list[int]]]:
+        """Of each piece its tokens before the last norm, [m, width], and what they could have seen."""
         for piece in pieces:  # before any state changes: what is wrong with one stream must not cost another its frames
             piece.state.check(piece.mel)
         taken: list[Taken] = []
@@ -149,26 +168,14 @@ class AudioEncoder(nn.Module):
             taken.append(piece.state.take(piece.mel, first=count, last=piece.last))
             count += len(taken[-1].seen)
         if count == 0:
-            width = self.config.out if projected else self.config.width
-            return [AudioTokens(torch.empty(0, width, dtype=self.dtype, device=self.device), [], []) for _ in pieces]
+            return [(torch.empty(0, self.config.width, dtype=self.dtype, device=self.device), []) for _ in pieces]
         segments = [segment for one in taken for segment in one.segments]
         hidden = self._convolve(taken)
         hidden = hidden + torch.cat([self.embed_positions.weight[one.row : one.row + one.count] for one in segments])
         for index, layer in enumerate(self.layers):
             hidden = layer(hidden, index, lambda index, qkv: attend(index, qkv, segments))
         parts = torch.split(hidden, [len(one.seen) for one in taken])
-        pooled = [piece.state.pool(part, one.seen) for piece, one, part in zip(pieces, taken, parts, strict=True)]
-        tokens = self.layer_norm(torch.cat([part for part, _ in pooled]))
-        sizes = [len(seen) for _, seen in pooled]
-        kept = [torch.ones(size, dtype=torch.bool, device=tokens.device) for size in sizes]
-        if projected:
-            tokens = self.projector(tokens)
-        if projected and self.vocabulary is not None:
-            scores = self.vocabulary.scores(tokens)
-            kept = _kept(self.vocabulary, torch.split(scores, sizes), [piece.state for piece in pieces])
-            tokens = self.vocabulary.mixed(scores[torch.cat(kept)])
-        parts = torch.split(tokens, [int(part.sum()) for part in kept])
-        return [AudioTokens(part, seen, which.tolist()) for part, (_, seen), which in zip(parts, pooled, kept, strict=True)]
+        return [piece.state.pool(part, one.seen) for piece, one, part in zip(pieces, taken, parts, strict=True)]
 
     def _convolve(self, taken: Sequence[Taken]) -> torch.Tensor:
         """[N, width]: both convolutions of every stream's frames."""
@@ -210,7 +217,7 @@ def _attend_cached(index: int, qkv: torch.Tensor, segments: Sequence[Segment]) -
     return torch.cat(outs)
 
 
-def _attend_windows(qkv: torch.Tensor, segments: Sequence[Segment], *, causal: bool) -> torch.Tensor:
+def _attend_windows(_: int, qkv: torch.Tensor, segments: Sequence[Segment], *, causal: bool) -> torch.Tensor:
     """Every segment is a whole window."""
     outs = []
     for one in segments:

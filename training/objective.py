@@ -73,17 +73,14 @@ class Losses:
 
 
 class Made(NamedTuple):
-    """Of a forward. logits: [C, R, V]; aligned: CTC's scores, [T, V]; bare, known: [T, width] before the projector, and the teacher's, with
-    their spread, [width].
+    """Of a forward. logits: [C, R, V]; aligned: CTC's scores, [T, V]; taught: what losses/hindsight.py looks at.
 
     None where there is nothing of it. A tuple, as wrappers for several devices look into those.
     """
 
     logits: torch.Tensor
     aligned: torch.Tensor | None = None
-    bare: torch.Tensor | None = None
-    known: torch.Tensor | None = None
-    spread: torch.Tensor | None = None
+    taught: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None
 
 
 class PackedModel(nn.Module):
@@ -103,30 +100,29 @@ class PackedModel(nn.Module):
 
     def forward(self, batch: Batch) -> Made:
         """`lm_head` runs on predicted rows only."""
-        bare, *known = self._listened(batch)
+        bare, taught = self._listened(batch)
         heard, aligned, kept = self._heard(batch, bare)
         if kept is not None:
             batch = without(batch, kept)
         if heard is not None and not len(batch.rows):
-            return Made(heard.new_zeros(0, 0, 0), aligned, bare, *known)
+            return Made(heard.new_zeros(0, 0, 0), aligned, taught)
         hidden = self.model.base_model(
             **self._inputs(batch, heard), position_ids=batch.positions, attention_mask=batch.mask(), use_cache=False
         ).last_hidden_state  # [B, N, D]
         rows: torch.Tensor = self.model.lm_head(hidden.flatten(0, 1).index_select(0, batch.rows.flatten()))
-        return Made(rows.view(*batch.rows.shape, -1), aligned, bare, *known)
+        return Made(rows.view(*batch.rows.shape, -1), aligned, taught)
 
-    def _listened(self, batch: Batch) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]:
-        """[T, width] of all recordings, one after the other, by the encoder and by the teacher, whom only training asks; its spread."""
+    def _listened(self, batch: Batch) -> tuple[torch.Tensor | None, tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None]:
+        """[T, width] of all recordings, one after the other; beside what the teacher has of them, whom only training asks."""
         if not batch.mels:
-            return None, None, None
+            return None, None
         assert self.encoder is not None
         mels = [MelFrames(mel, range(len(mel))) for mel in batch.mels]
-        bare = torch.cat([one.embeddings for one in self.encoder.whole(mels, projected=False)])
+        bare = self.encoder.bare(mels)
         if self.teacher is None or not self.training:
-            return bare, None, None
+            return bare, None
         with torch.no_grad():
-            known = torch.cat([one.embeddings for one in self.teacher.whole(mels, causal=False, projected=False)])
-            return bare, known, self.teacher.layer_norm.weight.square()
+            return bare, (bare, self.teacher.bare(mels, causal=False), self.teacher.layer_norm.weight.square())
 
     def _heard(self, batch: Batch, bare: torch.Tensor | None) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]:
         """What the backbone gets for recordings, one example after the other, [T, D] or of those that are kept; CTC's scores, [T, V]; and
@@ -165,8 +161,8 @@ def judge(loss: Loss, model: nn.Module, batch: Batch) -> Losses:
     aligned = missed = None
     if loss.ctc and made.aligned is not None:
         aligned = ctc(_precise(made.aligned), batch.units, batch.said, batch.spelled, loss.blank)
-    if loss.hindsight and made.bare is not None and made.known is not None and made.spread is not None:
-        missed = hindsight(_precise(made.bare), _precise(made.known), _precise(made.spread))
+    if loss.hindsight and made.taught is not None:
+        missed = hindsight(*map(_precise, made.taught))
     return losses(loss, made.logits, batch.labels, aligned, missed)
 
 
