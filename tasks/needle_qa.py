@@ -1,6 +1,7 @@
 """Needle QA: seeded passages with a question asked beforehand, its evidence anywhere, and distractors that look like evidence.
 
-60% of the items need one fact, 20% two, 20% have no answer. Knows no file, no model and no metric.
+60% of the items need one fact, 20% two, 20% have no answer; of the split `chains`, for training, 45% need two. Knows no file, no model
+and no metric.
 """
 
 from collections.abc import Iterator
@@ -12,10 +13,10 @@ from tasks.example import Example
 from tasks.needle_words import RELATIONS, WORDS, Words
 from tasks.needle_world import Clause, Dice, Fact, World
 
-SPLITS = tuple(WORDS)
+MANY_CHAINS = "chains"  # the words of the training split, and more questions that need two facts
+SPLITS = (*WORDS, MANY_CHAINS)
 MIN_WORDS, MAX_WORDS = 20, 200
 UNKNOWN = "unknown"
-TWO_OF_UNKNOWN = 0.3  # of the items without an answer, those whose question needs two facts
 # Below this many words the evidence of an item with an answer may stand without a rival: two would not fit.
 RIVAL_FROM = 36
 
@@ -27,6 +28,18 @@ CHAINS = tuple(
     for by_value in (False, True)
     if first != second and asked_of == (subject if by_value else value)
 )
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Of all items, those that need one fact, and two; the others have no answer. `two_of_unknown`: of those, whose question needs two."""
+
+    one: float
+    two: float
+    two_of_unknown: float
+
+
+SHARES = {split: Shares(0.6, 0.2, 0.3) for split in WORDS} | {MANY_CHAINS: Shares(0.3, 0.45, 0.6)}
 
 
 @dataclass(frozen=True)
@@ -49,29 +62,29 @@ class Asked:
 def generate(split: str, count: int, seed: int = 0) -> list[Example]:
     """The first `count` items of `stream(split, seed)`.
 
-    Raises UnknownNameError for another split than train, dev and test, InvalidValueError for a count below 1.
+    Raises UnknownNameError for another split than SPLITS, InvalidValueError for a count below 1.
     """
     if count < 1:
         raise InvalidValueError(f"expected at least 1 item; got {count}", param="data")
-    _words(split)
+    words_of(split)
     return [make(split, seed, index).example for index in range(count)]
 
 
 def stream(split: str, seed: int = 0) -> Iterator[Example]:
     """Endless items, each a function of split, seed and its index alone. Raises UnknownNameError for an unknown split."""
-    _words(split)
+    words_of(split)
     return (make(split, seed, index).example for index in from_number())
 
 
 def make(split: str, seed: int, index: int) -> Needle:
     """Item `needle:SPLIT:SEED:INDEX`. Its oracle is the number of words up to where the last fact that it needs is known, and all
     words where there is no answer. Raises UnknownNameError for an unknown split."""
-    words = _words(split)
+    words = words_of(split)
     dice = Dice(f"needle:{split}:{seed}:{index}")
     world = World(dice, words)
-    kind = dice.random()
-    answerable = kind < 0.8
-    facts = 1 if kind < 0.6 or (not answerable and not dice.chance(TWO_OF_UNKNOWN)) else 2
+    shares, kind = SHARES[split], dice.random()
+    answerable = kind < shares.one + shares.two
+    facts = 1 if kind < shares.one or (not answerable and not dice.chance(shares.two_of_unknown)) else 2
     asked = _ask_one(dice, words, world) if facts == 1 else _ask_two(dice, words, world)
     missing = None if answerable else dice.pick(asked.facts)
     source, ends, evidence = _passage(dice, words, _fill(dice, world, asked, missing))
@@ -86,10 +99,11 @@ def make(split: str, seed: int, index: int) -> Needle:
     return Needle(example, facts, evidence)
 
 
-def _words(split: str) -> Words:
-    if split not in WORDS:
-        raise UnknownNameError("split", split, WORDS)
-    return WORDS[split]
+def words_of(split: str) -> Words:
+    """The words that items of a split are made of. Raises UnknownNameError for another split than SPLITS."""
+    if split not in SPLITS:
+        raise UnknownNameError("split", split, SPLITS)
+    return WORDS["train" if split == MANY_CHAINS else split]
 
 
 def _ask_one(dice: Dice, words: Words, world: World) -> Asked:

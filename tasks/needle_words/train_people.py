@@ -3,6 +3,7 @@
 They are many so that a model learns what they mean rather than what they are (docs/log.md)."""
 
 from tasks.needle_words.base import Phrasings
+from tasks.needle_words.train_descriptions import SUBJECTS, VALUES
 
 OF_PEOPLE = {
     "home": Phrasings(
@@ -24,6 +25,12 @@ OF_PEOPLE = {
             "Nowhere but in {v} does {s} feel at home",
             "{s} is at present a citizen of {v}",
             "Since the wedding {s} occupies a farmhouse in {v}",
+            "The windows of {s} look out on the square of {v}",
+            "{s} pays taxes in {v}|, like everybody in that street",
+            "After work {s} takes the road back to {v}",
+            "{s} would not leave {v} for any other town",
+            "Since last year {v} has been where {s} sleeps and eats",
+            "{s} put down roots in {v}",
         ),
         questions=(
             "Where does {s} live?",
@@ -33,9 +40,13 @@ OF_PEOPLE = {
             "Of which town is {s} an inhabitant?",
             "In what town does {s} have a flat?",
             "To which town must a letter for {s} be sent?",
+            "What town is {s} at home in?",
+            "In which town could one visit {s}?",
+            "Where has {s} put down roots?",
+            "What is the name of the town where the house of {s} stands?",
         ),
-        value=("the town where {s} lives", "the town that {s} inhabits", "the place where the house of {s} stands"),
-        subject=("the person who lives in {v}", "the inhabitant of {v}", "the person with a flat in {v}"),
+        subject=SUBJECTS["home"],
+        value=VALUES["home"],
     ),
     "childhood": Phrasings(
         statements=(
@@ -55,6 +66,12 @@ OF_PEOPLE = {
             "In {v} there is still the swing of little {s}",
             "{s} went through all the classes in {v}",
             "The youth of {s} belongs to {v}",
+            "{s} had a young life full of games in {v}",
+            "{v} is the town of the schooldays of {s}",
+            "As a boy or girl {s} fished in the pond of {v}",
+            "{s} can still find every schoolroom in {v}",
+            "Between the cradle and the first job {s} knew only {v}",
+            "{s} took the first steps in {v}",
         ),
         questions=(
             "Where did {s} grow up?",
@@ -64,9 +81,13 @@ OF_PEOPLE = {
             "In what town did {s} spend a childhood?",
             "Where did {s} learn to read?",
             "To which town do the first memories of {s} belong?",
+            "In what town did {s} take the first steps?",
+            "What town knew {s} as a child?",
+            "In which town were the schooldays of {s}?",
+            "Where was {s} when a child?",
         ),
-        value=("the town where {s} grew up", "the town of the childhood of {s}", "the place where {s} went to school"),
-        subject=("the person who grew up in {v}", "the person who was a child in {v}", "the person who went to school in {v}"),
+        subject=SUBJECTS["childhood"],
+        value=VALUES["childhood"],
     ),
     "trade": Phrasings(
         statements=(
@@ -86,6 +107,12 @@ OF_PEOPLE = {
             "{s} can call on long experience as a {v}",
             "The craft of a {v} feeds {s}",
             "{s} never wanted to be anything but a {v}",
+            "{s} is paid for the work of a {v}",
+            "Every morning {s} opens up as the {v} of the street",
+            "The tools of a {v} hang on the wall of {s}",
+            "{s} gave up the farm to be a {v}",
+            "Ask for the {v} and they send you to {s}",
+            "{s} passed the examination for {v}",
         ),
         questions=(
             "What does {s} work as?",
@@ -95,8 +122,12 @@ OF_PEOPLE = {
             "What does {s} do for a living?",
             "In what line of business is {s}?",
             "What is {s} by trade?",
+            "What is {s} paid for?",
+            "What is the daily work of {s}?",
+            "By what work does {s} live?",
+            "What did {s} become?",
         ),
-        subject=("the person who works as a {v}", "the person who does the job of a {v}", "the person who earns a living as a {v}"),
+        subject=SUBJECTS["trade"],
     ),
     "birth": Phrasings(
         statements=(
@@ -115,6 +146,12 @@ OF_PEOPLE = {
             "{s} has celebrated birthdays ever since {v}",
             "The passport of {s} says {v}",
             "It was {v} when {s} was put into a cot| for the first time",
+            "The age of {s} is counted from {v}",
+            "{s} was one of the babies of {v}",
+            "A church book shows that {s} was born in {v}",
+            "On a stormy night of {v} {s} came into this world",
+            "The grandparents of {s} planted a tree for the baby in {v}",
+            "{s} began life in {v}",
         ),
         questions=(
             "When was {s} born?",
@@ -124,8 +161,12 @@ OF_PEOPLE = {
             "In what year did the life of {s} begin?",
             "Since which year has {s} been alive?",
             "When did the parents of {s} have a baby?",
+            "What year is in the passport of {s}?",
+            "In which year did {s} come into the world?",
+            "From what year is the age of {s} counted?",
+            "In what year was {s} a baby?",
         ),
-        subject=("the person born in {v}", "the person whose life began in {v}", "the person whose birth was in {v}"),
+        subject=SUBJECTS["birth"],
     ),
     "arrival": Phrasings(
         statements=(
@@ -144,6 +185,12 @@ OF_PEOPLE = {
             "It will be {v} when {s} steps off the tram",
             "Not before {v} will {s} be with us",
             "Supper is put off, as {s} comes at {v}",
+            "Dinner for {s} is ordered for {v}",
+            "{s} will knock on our door at {v}",
+            "The carriage with {s} inside comes round the corner at {v}",
+            "{v} is the time at which {s} will be here",
+            "They will send a boy for {s} at {v}",
+            "The journey of {s} ends at {v}",
         ),
         questions=(
             "When does {s} arrive?",
@@ -153,8 +200,12 @@ OF_PEOPLE = {
             "At what time does {s} reach the village?",
             "What is the time of arrival of {s}?",
             "When should one meet {s}?",
+            "At what time will {s} be here?",
+            "When does the journey of {s} end?",
+            "What time will {s} knock?",
+            "When can we say hello to {s}?",
         ),
-        subject=("the person who arrives at {v}", "the person who is due at {v}", "the person who will be here at {v}"),
+        subject=SUBJECTS["arrival"],
     ),
     "instrument": Phrasings(
         statements=(
@@ -174,6 +225,12 @@ OF_PEOPLE = {
             "{s} took up the {v}| at the age of ten",
             "A solo for {v} was written for {s}",
             "Of all things to play {s} chose the {v}",
+            "{s} carries a {v} on every journey",
+            "{s} earned a prize with the {v}",
+            "The only {v} in the village is in the hands of {s}",
+            "A quartet asked {s} to play the {v}",
+            "{s} tunes the {v} before supper",
+            "On the {v} {s} can play anything by heart",
         ),
         questions=(
             "Which instrument does {s} play?",
@@ -183,8 +240,12 @@ OF_PEOPLE = {
             "On what does {s} make music?",
             "What instrument is {s} known for?",
             "What did {s} choose to play?",
+            "What instrument does {s} tune?",
+            "With which instrument did {s} earn a prize?",
+            "What can one hear {s} practise?",
+            "Which instrument is in the hands of {s}?",
         ),
-        subject=("the person who plays the {v}", "the master of the {v}", "the person who makes music with the {v}"),
+        subject=SUBJECTS["instrument"],
     ),
     "teacher": Phrasings(
         statements=(
@@ -204,6 +265,12 @@ OF_PEOPLE = {
             "All that {s} can do was learnt in the school of {v}",
             "{s} sat at the feet of {v}| for three winters",
             "{v} introduced {s} to the secrets of the craft",
+            "{v} counts {s} among the best pupils",
+            "The lessons that {s} had were given by {v}",
+            "{s} became good at the craft thanks to {v}",
+            "Year after year {v} corrected the work of {s}",
+            "{s} calls {v} the best of teachers",
+            "{v} took {s} as a pupil",
         ),
         questions=(
             "Who taught {s}?",
@@ -213,9 +280,13 @@ OF_PEOPLE = {
             "Whose classes did {s} attend?",
             "Who gave {s} a schooling?",
             "Who was in charge of the education of {s}?",
+            "Whose pupil was {s}?",
+            "Who took {s} as a pupil?",
+            "Who corrected the work of {s}?",
+            "To whom does {s} owe thanks for the craft?",
         ),
-        value=("the teacher of {s}", "the person who taught {s}", "the master of {s}"),
-        subject=("the person taught by {v}", "the disciple of {v}", "the pupil of {v}"),
+        subject=SUBJECTS["teacher"],
+        value=VALUES["teacher"],
     ),
     "room": Phrasings(
         statements=(
@@ -234,6 +305,12 @@ OF_PEOPLE = {
             "Whoever looks for {s} should knock at room {v}",
             "{s} asked for room {v}| and got it",
             "Room {v} is let to {s}",
+            "The bed of {s} stands in room {v}",
+            "A letter for {s} was pushed under the door of room {v}",
+            "They sent {s} to room {v}",
+            "{s} has the key to room {v}",
+            "The light in room {v} is on because {s} is reading",
+            "{s} will leave room {v}| on Sunday",
         ),
         questions=(
             "In which room does {s} sleep?",
@@ -243,7 +320,11 @@ OF_PEOPLE = {
             "At which room should one knock for {s}?",
             "Where in the house was {s} put up, in what room?",
             "What is the number on the door of {s}?",
+            "To which room does {s} have the key?",
+            "In what room is the bed of {s}?",
+            "To what room was {s} sent?",
+            "What is the number on the key of {s}?",
         ),
-        subject=("the guest in room {v}", "the person who has taken room {v}", "the sleeper in room {v}"),
+        subject=SUBJECTS["room"],
     ),
 }

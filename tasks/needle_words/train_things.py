@@ -3,6 +3,7 @@
 They are many so that a model learns what they mean rather than what they are (docs/log.md)."""
 
 from tasks.needle_words.base import Phrasings
+from tasks.needle_words.train_descriptions import SUBJECTS, VALUES
 
 OF_THINGS = {
     "owner": Phrasings(
@@ -23,6 +24,12 @@ OF_THINGS = {
             "{v} will not part with the {s}",
             "If you want the {s} you must ask {v}, its owner",
             "The {s} went to {v} in a will",
+            "{v} keeps the {s}| as a family treasure",
+            "Only {v} may sell the {s}",
+            "The receipt for the {s} is in the name of {v}",
+            "The {s} came to {v}| as an heirloom",
+            "The {s} is one of the treasures of {v}",
+            "{v} possesses the {s}",
         ),
         questions=(
             "Who owns the {s}?",
@@ -32,9 +39,13 @@ OF_THINGS = {
             "Whose is the {s}?",
             "Among whose belongings is the {s}?",
             "Who will not part with the {s}?",
+            "Who possesses the {s}?",
+            "Who may sell the {s}?",
+            "Whose treasure is the {s}?",
+            "In whose name is the receipt for the {s}?",
         ),
-        value=("the owner of the {s}", "the person to whom the {s} belongs", "the person who owns the {s}"),
-        subject=("object that belongs to {v}", "object owned by {v}", "object that is the property of {v}"),
+        subject=SUBJECTS["owner"],
+        value=VALUES["owner"],
     ),
     "maker": Phrasings(
         statements=(
@@ -54,6 +65,12 @@ OF_THINGS = {
             "The {s} owes its existence to {v}",
             "A plate on the {s} gives {v} as the manufacturer",
             "{v} spent a summer at work on the {s}| until it was done",
+            "{v} sawed, filed and glued until the {s} was there",
+            "The {s} was put on the market by its maker {v}",
+            "The idea and the making of the {s} are due to {v}",
+            "{v} made the {s}| as a test of skill",
+            "The {s} is an invention of {v}",
+            "Nobody but {v} could have built the {s}",
         ),
         questions=(
             "Who made the {s}?",
@@ -63,9 +80,13 @@ OF_THINGS = {
             "Who constructed the {s}?",
             "Who is the manufacturer of the {s}?",
             "To whom does the {s} owe its existence?",
+            "Who designed and built the {s}?",
+            "From whose workshop is the {s}?",
+            "Whose invention is the {s}?",
+            "Who could have built the {s}?",
         ),
-        value=("the maker of the {s}", "the person who made the {s}", "the manufacturer of the {s}"),
-        subject=("object made by {v}", "object built by {v}", "object from the workshop of {v}"),
+        subject=SUBJECTS["maker"],
+        value=VALUES["maker"],
     ),
     "store": Phrasings(
         statements=(
@@ -85,6 +106,12 @@ OF_THINGS = {
             "In the attic of a house in {v} sits the {s}",
             "The {s} never leaves {v}",
             "The museum of {v} shows the {s}",
+            "Visitors of {v} ask for the {s} first of all",
+            "The {s} was lent to {v}",
+            "A guard in {v} watches over the {s}",
+            "You need a ticket in {v} to see the {s}",
+            "The {s} has a shelf of its own in {v}",
+            "The {s} lies in {v}|, wrapped in paper",
         ),
         questions=(
             "Where is the {s} kept?",
@@ -94,9 +121,13 @@ OF_THINGS = {
             "Where does the {s} stand?",
             "In what town is the museum with the {s}?",
             "What is the present place of the {s}?",
+            "In what town does a guard watch over the {s}?",
+            "To which town was the {s} brought?",
+            "In which town does the {s} lie?",
+            "What town has the {s}?",
         ),
-        value=("the town where the {s} is kept", "the town where the {s} can be seen", "the town whose museum shows the {s}"),
-        subject=("object kept in {v}", "object stored in {v}", "object exhibited in {v}"),
+        subject=SUBJECTS["store"],
+        value=VALUES["store"],
     ),
     "price": Phrasings(
         statements=(
@@ -116,6 +147,12 @@ OF_THINGS = {
             "With {v} in your pocket you can buy the {s}",
             "The bill for the {s} came to {v}",
             "The seller wants {v} for the {s}",
+            "You must find {v} if you want the {s}",
+            "A note beside the {s} reads {v}",
+            "The {s} changed hands for {v}",
+            "{v} was paid for the {s}",
+            "The value of the {s} is put at {v}",
+            "Nobody gets the {s} for less than {v}",
         ),
         questions=(
             "How much does the {s} cost?",
@@ -125,8 +162,12 @@ OF_THINGS = {
             "What is the {s} worth?",
             "What does the seller want for the {s}?",
             "For how much can the {s} be had?",
+            "What was paid for the {s}?",
+            "For what sum did the {s} change hands?",
+            "At what is the value of the {s} put?",
+            "How much money buys the {s}?",
         ),
-        subject=("object that costs {v}", "object that is worth {v}", "object whose price is {v}"),
+        subject=SUBJECTS["price"],
     ),
     "found": Phrasings(
         statements=(
@@ -146,6 +187,12 @@ OF_THINGS = {
             "A boy tripped over the {s} on {v}",
             "The {s} came out of the mud on {v}",
             "The day when the {s} turned up was {v}",
+            "They pulled the {s} out of a ditch on {v}",
+            "The {s} saw daylight again on {v}",
+            "{v} brought news: the {s} was there again",
+            "After long years the {s} was met with on {v}",
+            "On {v} a dog led its master to the {s}",
+            "The newspaper says that the {s} was found on {v}",
         ),
         questions=(
             "On what date was the {s} found?",
@@ -155,8 +202,12 @@ OF_THINGS = {
             "When did somebody come across the {s}?",
             "On what date did the search for the {s} end?",
             "When did the {s} turn up?",
+            "On what date did the {s} come out of the mud?",
+            "Until which day was the {s} lost?",
+            "When was the {s} pulled out of a ditch?",
+            "What was the day of the finding of the {s}?",
         ),
-        subject=("object found on {v}", "object discovered on {v}", "object that turned up on {v}"),
+        subject=SUBJECTS["found"],
     ),
     "mayor": Phrasings(
         statements=(
@@ -176,6 +227,12 @@ OF_THINGS = {
             "{v} rules over {s}| with a light hand",
             "Whoever has a complaint in {s} goes to mayor {v}",
             "The town of {s} is run by {v}",
+            "The signature of {v} as mayor makes a paper valid in {s}",
+            "{v} opened the new bridge as mayor of {s}",
+            "No street in {s} gets a name without mayor {v}",
+            "{v} won the election in {s}| and is mayor now",
+            "At the top of {s} stands {v}",
+            "{v} looks after the business of {s}| as its first citizen",
         ),
         questions=(
             "Who is the mayor of {s}?",
@@ -185,9 +242,13 @@ OF_THINGS = {
             "Who heads the town hall of {s}?",
             "Who is in charge of {s}?",
             "By whom is the town of {s} run?",
+            "Who won the election in {s}?",
+            "Who is the first citizen of {s}?",
+            "Who stands at the top of {s}?",
+            "Who makes the decisions in {s}?",
         ),
-        value=("the mayor of {s}", "the person who heads the town hall of {s}", "the person in charge of {s}"),
-        subject=("the town whose mayor is {v}", "the town headed by {v}", "the town that {v} runs"),
+        subject=SUBJECTS["mayor"],
+        value=VALUES["mayor"],
     ),
     "market": Phrasings(
         statements=(
@@ -206,6 +267,12 @@ OF_THINGS = {
             "Trade in the market of {s} starts at {v}",
             "At {v} the merchants of {s} put out their goods",
             "The market of {s} starts at {v}| on the dot",
+            "In {s} baskets are filled from {v} on",
+            "The market women of {s} set up for {v}",
+            "The market square of {s} comes to life at {v}",
+            "Buyers in {s} can come at {v}",
+            "The first customers of the market in {s} are served at {v}",
+            "{s} holds a market every day, starting at {v}",
         ),
         questions=(
             "When does the market in {s} open?",
@@ -215,8 +282,12 @@ OF_THINGS = {
             "At what time does trade in the market of {s} start?",
             "When is the market hall of {s} unlocked?",
             "From what time is there a market in {s}?",
+            "When does the market square of {s} come to life?",
+            "At what time can buyers come to the market of {s}?",
+            "When are the first customers of the market in {s} served?",
+            "What time does the market day of {s} start?",
         ),
-        subject=("the town whose market opens at {v}", "the town whose stalls open at {v}", "the town whose market starts at {v}"),
+        subject=SUBJECTS["market"],
     ),
     "founded": Phrasings(
         statements=(
@@ -236,6 +307,12 @@ OF_THINGS = {
             "The town of {s} was started in {v}",
             "Its seal says that {s} was founded in {v}",
             "The beginnings of {s} are in {v}",
+            "A stone in the church says that {s} began in {v}",
+            "{s} celebrates {v} as its first year",
+            "Nobody lived in {s} before {v}",
+            "{s} got its name and its walls in {v}",
+            "The oldest house in {s} is from its founding year {v}",
+            "A king had {s} built in {v}",
         ),
         questions=(
             "When was {s} founded?",
@@ -245,7 +322,11 @@ OF_THINGS = {
             "When was {s} set up?",
             "In what year was the first stone of {s} laid?",
             "When were the beginnings of {s}?",
+            "What does {s} celebrate as its first year?",
+            "Before which year did nobody live in {s}?",
+            "In what year did {s} get its walls?",
+            "In what year did the history of {s} begin?",
         ),
-        subject=("the town founded in {v}", "the town set up in {v}", "the town that is as old as the year {v}"),
+        subject=SUBJECTS["founded"],
     ),
 }

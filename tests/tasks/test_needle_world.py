@@ -88,7 +88,7 @@ def test_short_lists_run_out_without_an_error(seed: str, split: str) -> None:
 
 def test_what_is_known_before_the_end_of_a_clause_is_marked() -> None:
     world = World(Dice("a"), WORDS["train"])
-    for _ in range(50):
+    for _ in range(200):
         clause = world.state(Fact("home", "Ann", "Ham"), needed=True)
         assert {"Ann", "Ham"} <= set(clause.text[: clause.known].split())
         if "chapel" in clause.text:
