@@ -37,5 +37,7 @@ def test_a_sweep_begins_below_what_the_head_says_before_it_writes() -> None:
 
 
 def test_a_head_that_is_never_asked_has_no_thresholds() -> None:
-    with pytest.raises(InvalidValueError, match="got none"):
-        first_thresholds("full", EXAMPLES, Tiring(()), 3, SILENT)
+    backend = Tiring(())
+    with pytest.raises(InvalidValueError, match="'full' gave none"):
+        first_thresholds("full", EXAMPLES, backend, 3, SILENT)
+    assert backend.asked == [NEVER]
