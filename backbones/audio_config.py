@@ -40,6 +40,8 @@ class EncoderConfig(BaseModel):
     positions:      of the window, 20 ms each; even, as a pair is never split by a restart
     restart_after:  positions after which a pause restarts the window (backbones/audio_window.py)
     pool:           positions averaged into one audio token: 2 gives 40 ms
+    block:          positions that wait for each other: each attends to the others of its block too, and to all before it. 1: the causal
+                    mask. As long as the checkpoint's `decision_ms` (20 gives 400 ms), it costs no lag (docs/audio.md)
     projector:      None: tokens have the encoder's width
     """
 
@@ -54,12 +56,19 @@ class EncoderConfig(BaseModel):
     positions: int = Field(default=1500, ge=2, multiple_of=2)
     restart_after: int = Field(default=1000, ge=1)
     pool: Literal[1, 2] = 2
+    block: int = Field(default=1, ge=1)
     projector: Projector | None = None
 
     @model_validator(mode="after")
     def _heads_fit(self) -> Self:
         if self.width % self.heads:
             raise ValueError(f"expected width to be a multiple of heads, got {self.width} and {self.heads}")
+        return self
+
+    @model_validator(mode="after")
+    def _blocks_fit(self) -> Self:
+        if self.block > 1 and (self.block % self.pool or self.positions % self.block):
+            raise ValueError(f"expected a block of whole tokens, and a window of whole blocks; got {self.block} of {self.positions}")
         return self
 
     @property

@@ -1,4 +1,4 @@
-"""Whisper's encoder under a causal mask and piece by piece: log-mel frames in, audio tokens of the backbone's width out.
+"""Whisper's encoder under a causal mask, or one that is causal between blocks, and piece by piece: log-mel frames in, audio tokens out.
 
 Knows the model; what a stream needs between two forwards is in backbones/audio_state.py. Knows nothing of samples, files or sessions.
 """
@@ -25,11 +25,12 @@ Hear = Callable[[int, torch.Tensor, Sequence[Segment]], torch.Tensor]
 
 @dataclass(frozen=True)
 class Piece:
-    """What has arrived of one stream since its last piece. `last`: the stream ends behind it."""
+    """What has arrived of one stream since its last piece. `last`: the stream ends behind it; `cut`: its window does, and so its block."""
 
     state: EncoderState
     mel: MelFrames
     last: bool = False
+    cut: bool = False
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,7 @@ class AudioEncoder(nn.Module):
         taken: list[Taken] = []
         count = 0
         for piece in pieces:
-            taken.append(piece.state.take(piece.mel, first=count, last=piece.last))
+            taken.append(piece.state.take(piece.mel, first=count, last=piece.last, cut=piece.cut))
             count += len(taken[-1].seen)
         if count == 0:
             return [(torch.empty(0, self.config.width, dtype=self.dtype, device=self.device), []) for _ in pieces]
@@ -222,7 +223,9 @@ def _attend_windows(_: int, qkv: torch.Tensor, segments: Sequence[Segment], *, c
     outs = []
     for one in segments:
         q, k, v = qkv.narrow(0, one.first, one.count).permute(1, 2, 0, 3).unsqueeze(1)  # [1, heads, count, d] each
-        outs.append(functional.scaled_dot_product_attention(q, k, v, is_causal=causal)[0].transpose(0, 1))
+        mask = one.mask.to(qkv.device) if causal and one.block > 1 else None
+        out = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal and mask is None)
+        outs.append(out[0].transpose(0, 1))
     return torch.cat(outs)
 
 

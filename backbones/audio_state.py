@@ -26,11 +26,15 @@ class Segment:
     first: int
     count: int
     row: int
+    block: int
 
     @cached_property
     def mask(self) -> torch.Tensor:
-        """[count, row + count] bool: a position sees itself and what is before it in its window. Made once for all layers."""
-        return torch.ones(self.count, self.row + self.count, dtype=torch.bool, device=self.cache.device).tril(self.row)
+        """[count, row + count] bool: a position sees its block, as far as there is one, and what is before it in its window. Made once for
+        all layers."""
+        rows = torch.arange(self.row + self.count, device=self.cache.device)
+        ends = (rows[self.row :] // self.block + 1) * self.block
+        return rows < ends[:, None]
 
 
 @dataclass(frozen=True)
@@ -75,14 +79,21 @@ class EncoderState:
         if new.values.shape != (count, bins):
             raise InvalidValueError(f"expected frames [{count}, {bins}], got {list(new.values.shape)}")
 
-    def take(self, new: MelFrames, *, first: int, last: bool) -> Taken:
-        """Adds frames that were checked. The positions that they complete are number `first` and following of the packed ones."""
+    def take(self, new: MelFrames, *, first: int, last: bool, cut: bool = False) -> Taken:
+        """Adds frames that were checked. The positions that they complete are number `first` and following of the packed ones.
+
+        Behind the last ones, and at a `cut`, a block ends wherever it is; else its positions wait until it is whole.
+        """
         frames, seen = torch.cat((self._frames, new.values.float().cpu())), [*self._seen, *new.seen]
-        there = len(seen)
+        there, block = len(seen), self._config.block
         count = max(0, (there - 1 if last else there - 3) // 2)
+        begun = self._window.filled % block
+        if not (last or cut):
+            count = max(0, (begun + count) // block * block - begun)
         needed = 2 * count + REACH - 2
+        ends = [min((begun + i) // block * block + block - begun, count) - 1 for i in range(count)]
         # The last frame stands for the zeros behind it: what needs them needs the whole stream.
-        at = [seen[min(2 * i + REACH - 1, there - 1)] for i in range(count)]
+        at = [seen[min(2 * i + REACH - 1, there - 1)] for i in ends]
         silenced = [] if self._started or not count else [0]
         if last and needed > there + 1:
             silenced.append(2 * count)
@@ -113,16 +124,17 @@ class EncoderState:
         return pooled, at
 
     def _place(self, heard: list[int], first: int) -> list[Segment]:
-        """Rows for the next positions; a window restarts between two tokens only."""
+        """Rows for the next positions; a window restarts between two blocks only, and so between two tokens."""
         segments = []
+        block, whole = self._config.block, max(self._config.pool, self._config.block)
         begun, row = first, self._window.filled
         for number, level in enumerate(heard, start=first):
-            if self._window.filled % self._config.pool == 0 and self._window.due:
+            if self._window.filled % whole == 0 and self._window.due:
                 if number > begun:
-                    segments.append(Segment(self._cache, begun, number - begun, row))
+                    segments.append(Segment(self._cache, begun, number - begun, row, block))
                 begun, row = number, 0
                 self._window.restart()
             self._window.hear(level)
         if heard:
-            segments.append(Segment(self._cache, begun, first + len(heard) - begun, row))
+            segments.append(Segment(self._cache, begun, first + len(heard) - begun, row, block))
         return segments

@@ -80,7 +80,7 @@ class AudioSession(Session):
         self._frames = MelFrames(values[frames:], seen[frames:])
         self._given += min(frames, len(seen))
         self._finished = self._ends and not self._frames.seen and self._given != stop
-        return Piece(self._state, MelFrames(values[:frames], seen[:frames]), last=self._finished)
+        return Piece(self._state, MelFrames(values[:frames], seen[:frames]), last=self._finished, cut=self._given == stop)
 
     def hear(self, tokens: AudioTokens) -> None:
         """What became of a piece."""

@@ -128,12 +128,13 @@ BLANK = 632  # what the random encoder takes noise for most often: one token in 
 
 
 @cache
-def hearing(family: str = "qwen2", *, posteriors: bool = False, blank: int | None = None) -> Checkpoint:
+def hearing(family: str = "qwen2", *, posteriors: bool = False, blank: int | None = None, block: int = 1) -> Checkpoint:
     """`checkpoint`, with a tiny random encoder in front of it. Its window is 2 s, so that restarts come. blank: with posteriors, BLANK."""
     plain = checkpoint(family)
     own = model(family, vocab_size=plain.backbone.vocab_size, positions=2048)
     projector = PROJECTOR.model_copy(update={"posteriors": posteriors, "blank": blank})
-    encoder = random_encoder(ENCODER.model_copy(update={"projector": projector}))
+    window = {"block": block, "positions": ENCODER.positions // block * block}
+    encoder = random_encoder(ENCODER.model_copy(update={"projector": projector, **window}))
     if posteriors:
         encoder.vocabulary = Vocabulary(own.get_output_embeddings().weight.detach(), own.get_input_embeddings().weight.detach(), blank)
     return replace(
@@ -147,10 +148,17 @@ def hearing(family: str = "qwen2", *, posteriors: bool = False, blank: int | Non
 
 
 def hearing_engine(
-    slots: int = 8, length: int = 256, *, tick_tokens: int = 64, family: str = "qwen2", posteriors: bool = False, blank: int | None = None
+    slots: int = 8,
+    length: int = 256,
+    *,
+    tick_tokens: int = 64,
+    family: str = "qwen2",
+    posteriors: bool = False,
+    blank: int | None = None,
+    block: int = 1,
 ) -> Engine:
     """An engine over `hearing` with exactly so many slots."""
-    whole = hearing(family, posteriors=posteriors, blank=blank)
+    whole = hearing(family, posteriors=posteriors, blank=blank, block=block)
     return Engine(whole, EngineConfig(kv_memory=memory(whole, slots, length), slot_length=length, tick_tokens=tick_tokens))
 
 

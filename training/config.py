@@ -85,6 +85,8 @@ class Audio(_Part):
                  rows. Absent: as the base
     train:       `projector` alone, or `all` of the encoder
     lr:          of the encoder without its projector, relative to the optimizer's; Muon takes none of it
+    block_ms:    so much of what is heard waits for each other, and is heard with what comes later of it; as long as `decision_ms` it costs
+                 no lag (docs/audio.md). 20: the causal mask. Absent: as the encoder
     decision_ms: goes into proactivellm.json; read budgets are drawn on the same grid. Absent: the base's
     dtype:       of the encoder that is written
     teacher:     an encoder as `encoder`, for `hindsight` of [loss]: what it hears with the whole recording in view is learned
@@ -97,6 +99,7 @@ class Audio(_Part):
     compress: bool | None = None
     train: Literal["projector", "all"] = "all"
     lr: float = Field(default=1.0, gt=0)
+    block_ms: int | None = Field(default=None, ge=20, multiple_of=20)
     decision_ms: int | None = Field(default=None, ge=40, multiple_of=40)
     dtype: Literal["float16", "bfloat16", "float32"] = "float16"
     augmentation: Augmentation = Augmentation()

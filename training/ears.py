@@ -4,11 +4,12 @@ Knows no backbone and no data.
 """
 
 import torch
+from pydantic import ValidationError
 
-from backbones.audio_config import Projector
+from backbones.audio_config import EncoderConfig, Projector
 from backbones.audio_encoder import AudioEncoder
 from backbones.audio_weights import build, load_encoder
-from errors import InvalidValueError
+from errors import InvalidValueError, first_fault
 from training.config import Audio
 from training.objective import Loss
 
@@ -31,7 +32,7 @@ def prepare(settings: Audio, own: str | None, embeddings: torch.Tensor, loss: Lo
         encoder = _projected(encoder, Projector(out=width, hidden=settings.projector, scale=scale))
     assert encoder.config.projector is not None
     projector = _hears_as(encoder.config.projector, settings, loss, len(embeddings))
-    encoder.config = encoder.config.model_copy(update={"projector": projector})
+    encoder.config = _changed(encoder.config, projector, settings.block_ms)
     encoder.requires_grad_(settings.train == "all")
     encoder.embed_positions.requires_grad_(False)
     encoder.projector.requires_grad_(True)
@@ -65,6 +66,15 @@ def _hears_as(projector: Projector, settings: Audio, loss: Loss, tokens: int) ->
     if blank is not None and blank >= tokens:
         raise InvalidValueError(f"expected one of the {tokens} tokens as the blank that is left out; got {blank}", param="loss.blank")
     return projector.model_copy(update={"posteriors": posteriors, "blank": blank})
+
+
+def _changed(config: EncoderConfig, projector: Projector, block_ms: int | None) -> EncoderConfig:
+    block = config.block if block_ms is None else block_ms // 20
+    try:
+        return EncoderConfig.model_validate(config.model_dump() | {"projector": projector, "block": block})
+    except ValidationError as error:
+        fault = first_fault(error, "block")[1]
+        raise InvalidValueError(f"expected block_ms that fits the encoder: {fault}", param="audio.block_ms") from None
 
 
 def _projected(encoder: AudioEncoder, projector: Projector) -> AudioEncoder:

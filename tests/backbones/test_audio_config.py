@@ -19,7 +19,14 @@ def test_a_config_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("changes", "told"),
-    [({"bins": 81}, "bins"), ({"heads": 5}, "multiple of heads"), ({"positions": 49}, "positions"), ({"layer": 1}, "layer")],
+    [
+        ({"bins": 81}, "bins"),
+        ({"heads": 5}, "multiple of heads"),
+        ({"positions": 49}, "positions"),
+        ({"layer": 1}, "layer"),
+        ({"block": 3}, "block of whole tokens"),
+        ({"block": 20}, "window of whole blocks; got 20 of 48"),
+    ],
 )
 def test_a_bad_field_is_named(tmp_path: Path, changes: dict[str, int], told: str) -> None:
     (tmp_path / CONFIG_FILE).write_text(json.dumps(CONFIG.model_dump() | changes))

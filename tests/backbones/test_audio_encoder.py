@@ -35,7 +35,16 @@ def hugging_face(positions: int, attention: str) -> WhisperEncoder:
     return WhisperEncoder(config).eval().requires_grad_(False)
 
 
-@pytest.mark.parametrize("config", [CONFIG, CONFIG.model_copy(update={"pool": 1, "projector": None})], ids=["tokens", "positions"])
+POSITIONS = {"pool": 1, "projector": None}
+CONFIGS = {
+    "tokens": CONFIG,
+    "positions": CONFIG.model_copy(update=POSITIONS),
+    "blocks of tokens": CONFIG.model_copy(update={"block": 8}),
+    "blocks of positions": CONFIG.model_copy(update={"block": 3, **POSITIONS}),
+}
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_any_chunking_gives_the_one_shot_tokens(config: EncoderConfig, data: st.DataObject) -> None:
@@ -58,6 +67,25 @@ def test_hugging_faces_encoder_gives_the_same_under_the_same_mask(attention: str
     no_mask = attention == "eager"
     found = ours.whole([mel], causal=False)[0] if no_mask else stream(ours.eval(), mel, [0, 3, 4, 21, 48])
     torch.testing.assert_close(found.embeddings, expected, atol=1e-5, rtol=0)
+
+
+def test_a_block_as_long_as_the_window_is_whispers_own_attention() -> None:
+    model, mel = encoder(CONFIG.model_copy(update={"block": CONFIG.positions})), frames(90)
+    torch.testing.assert_close(
+        stream(model, mel, [0, 40, 90]).embeddings, model.whole([mel], causal=False)[0].embeddings, atol=1e-5, rtol=0
+    )
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_a_token_knows_no_sample_beyond_those_that_it_has_seen(config: EncoderConfig) -> None:
+    model, mel, other = encoder(config), frames(400), frames(400, seed=9)
+    whole = model.whole([mel])[0]
+    for frame in range(0, 400, 7):  # from this one on it is another stream
+        values = torch.cat((mel.values[:frame], other.values[frame:]))
+        known = sum(seen < mel.seen[frame] for seen in whole.seen)
+        found = model.whole([MelFrames(values, mel.seen)])[0].embeddings
+        torch.testing.assert_close(found[:known], whole.embeddings[:known], atol=1e-5, rtol=0)
+        assert known == len(found) or not torch.allclose(found[known:], whole.embeddings[known:], atol=1e-3)
 
 
 def test_a_token_has_seen_what_its_frames_and_convolutions_cover() -> None:

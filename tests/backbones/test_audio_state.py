@@ -55,7 +55,21 @@ def test_an_odd_position_waits_for_its_partner_and_stands_alone_at_the_end() -> 
 
 
 def test_the_mask_lets_a_position_see_itself_and_all_before_it() -> None:
-    assert Segment(CACHE, first=0, count=2, row=1).mask.int().tolist() == [[1, 1, 0], [1, 1, 1]]
+    assert Segment(CACHE, first=0, count=2, row=1, block=1).mask.int().tolist() == [[1, 1, 0], [1, 1, 1]]
+
+
+def test_the_mask_lets_a_position_see_its_block_as_far_as_there_is_one() -> None:
+    assert Segment(CACHE, first=0, count=3, row=2, block=2).mask.int().tolist() == [[1, 1, 1, 1, 0], [1, 1, 1, 1, 0], [1, 1, 1, 1, 1]]
+
+
+def test_positions_wait_for_their_block_and_at_a_cut_or_the_end_for_none() -> None:
+    state = EncoderState(CONFIG.model_copy(update={"block": 4}), CACHE)
+    assert state.take(ones(11), first=0, last=False).seen == [90] * 4  # the fifth is complete too, and waits
+    assert state.take(part(ones(15), 11, 15), first=0, last=False).seen == []
+    assert state.take(part(ones(16), 15, 16), first=0, last=False, cut=True).seen == [150] * 3
+    assert state.take(part(ones(20), 16, 20), first=0, last=False).seen == [170]  # without a restart, what is left of the block
+    (segment,) = state.take(part(ones(25), 20, 25), first=0, last=True).segments
+    assert (segment.row, segment.count) == (8, 5)
 
 
 def test_a_restart_begins_a_window_between_two_tokens_only() -> None:

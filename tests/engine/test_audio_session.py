@@ -34,24 +34,33 @@ REQUESTS = (
 )
 
 
-WHOLE = [told(tiny.run(tiny.hearing_engine(), request, pieces(PCM, []))) for request in REQUESTS]
+BLOCK = 20  # positions: a decision's 400 ms
+WHOLES = {
+    block: [told(tiny.run(tiny.hearing_engine(block=block), request, pieces(PCM, []))) for request in REQUESTS] for block in (1, BLOCK)
+}
+WHOLE = WHOLES[1]
 
 
-@settings(max_examples=12, deadline=None)
-@given(cuts=st.lists(st.integers(0, len(PCM) // 2), max_size=12), which=st.integers(0, len(REQUESTS) - 1))
-def test_the_same_samples_in_any_pieces_give_the_same_decisions(cuts: list[int], which: int) -> None:
+@settings(max_examples=16, deadline=None)
+@given(
+    cuts=st.lists(st.integers(0, len(PCM) // 2), max_size=12), which=st.integers(0, len(REQUESTS) - 1), block=st.sampled_from([1, BLOCK])
+)
+def test_the_same_samples_in_any_pieces_give_the_same_decisions(cuts: list[int], which: int, block: int) -> None:
     messages = pieces(PCM, cuts)
-    events = tiny.run(tiny.hearing_engine(slots=1), REQUESTS[which], messages)
-    assert told(events) == WHOLE[which]
+    events = tiny.run(tiny.hearing_engine(slots=1, block=block), REQUESTS[which], messages)
+    assert told(events) == WHOLES[block][which]
     reads = [event.n for event in events if isinstance(event, Read)]
     assert sorted(set(reads)) == list(range(1, reads[-1] + 1) if reads else [])
     if events[-1].reason == "end":  # type: ignore[union-attr]
         assert len(set(reads)) == len(messages) - 1
 
 
-def test_every_message_is_answered_once_its_decisions_are_taken() -> None:
-    """Decisions come after 10 audio tokens each, and the token's look-ahead; a message without one is only answered."""
-    events = tiny.run(tiny.hearing_engine(), Request("late", head="full", audio=tiny.AUDIO), pieces(PCM, [3_000, 6_599, 6_600, 20_000]))
+@pytest.mark.parametrize("block", [1, BLOCK])
+def test_every_message_is_answered_once_its_decisions_are_taken(block: int) -> None:
+    """Decisions come after 10 audio tokens each, and the token's look-ahead; a message without one is only answered. Blocks as long cost no
+    lag."""
+    asked = Request("late", head="full", audio=tiny.AUDIO)
+    events = tiny.run(tiny.hearing_engine(block=block), asked, pieces(PCM, [3_000, 6_599, 6_600, 20_000]))
     reads = [(event.n, event.phi) for event in events if isinstance(event, Read)]
     # The tenth token waits for sample 640 * 9 + 839: 6,600 samples are 412.5 ms.
     assert reads == [(1, 0), (2, 0), (3, 413), (4, 1213), (5, 3213)]
@@ -110,11 +119,11 @@ def offline(model: Any, trajectory: Trajectory, prefix: int, heard: torch.Tensor
     return logits
 
 
-@pytest.mark.parametrize("family", ["qwen2", "llama"])
+@pytest.mark.parametrize(("family", "block"), [("qwen2", 1), ("qwen2", BLOCK), ("llama", 1)])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_streaming_equals_offline_on_every_prefix(family: str, seed: int) -> None:
+def test_streaming_equals_offline_on_every_prefix(family: str, block: int, seed: int) -> None:
     """The samples in random pieces against the encoder in one shot and the model in one forward, at every probe."""
-    checkpoint, engine, rng = tiny.hearing(family), tiny.hearing_engine(family=family), Random(seed)
+    checkpoint, engine, rng = tiny.hearing(family, block=block), tiny.hearing_engine(family=family, block=block), Random(seed)
     recorded = Recorded(engine)
     engine.scheduler.budget = rng.choice([5, 64])  # the prompt and the stream in one tick, or in several
     cuts = [rng.randrange(len(PCM) // 2) for _ in range(8)]
@@ -139,13 +148,13 @@ def test_streaming_equals_offline_on_every_prefix(family: str, seed: int) -> Non
     assert len(visible) > header
 
 
-@settings(max_examples=8, deadline=None)
-@given(at=st.integers(0, len(PCM) // 2 - 1), which=st.integers(0, len(REQUESTS) - 1))
-def test_samples_to_come_change_nothing_that_is_told_before_them(at: int, which: int) -> None:
+@settings(max_examples=12, deadline=None)
+@given(at=st.integers(0, len(PCM) // 2 - 1), which=st.integers(0, len(REQUESTS) - 1), block=st.sampled_from([1, BLOCK]))
+def test_samples_to_come_change_nothing_that_is_told_before_them(at: int, which: int, block: int) -> None:
     """From sample `at` on it is another recording: what was told at a phi of up to there is the same."""
     other = PCM[: 2 * at] + tiny.pcm16(noise(len(PCM) // 2 - at, seed=9).flip(0) * 3)
-    events = told(tiny.run(tiny.hearing_engine(), REQUESTS[which], pieces(other, [at])))
-    before = [event for event in WHOLE[which] if _phi(event) * 16 <= at]
+    events = told(tiny.run(tiny.hearing_engine(block=block), REQUESTS[which], pieces(other, [at])))
+    before = [event for event in WHOLES[block][which] if _phi(event) * 16 <= at]
     assert events[: len(before)] == before
 
 

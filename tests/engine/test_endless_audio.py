@@ -93,21 +93,25 @@ RANDOM = (
     request(decisions=True, head="attention", head_params={"accumulate": True}, threshold=0.05),
     request(decisions=True, head="entropy", threshold=-9.0),
 )
-WHOLE = {0: dict[int, Any](), 1: dict[int, Any]()}
+WHOLE: dict[tuple[int, int, int], Any] = {}
 
 
-@settings(max_examples=5, deadline=None)
-@given(cuts=st.lists(st.integers(0, len(SOUND) // 2), max_size=10), which=st.integers(0, 3), short=st.booleans())
-def test_the_same_samples_in_any_pieces_give_the_same_decisions_over_seams(cuts: list[int], which: int, short: bool) -> None:
+@settings(max_examples=8, deadline=None)
+@given(
+    cuts=st.lists(st.integers(0, len(SOUND) // 2), max_size=10),
+    which=st.integers(0, 3),
+    length=st.sampled_from([75, 100]),
+    block=st.sampled_from([1, 20]),
+)
+def test_the_same_samples_in_any_pieces_give_the_same_decisions_over_seams(cuts: list[int], which: int, length: int, block: int) -> None:
     """With a random model, which fills the rows of its target before a pause comes, and with the encoder's window restarting too."""
-    length = 75 if short else 100
-    known = WHOLE[short]
-    if which not in known:
-        session, events = run(tiny.hearing_engine(slots=1, length=length), RANDOM[which], SOUND, [])
-        known[which] = session.seams, told(events)
+    case = which, length, block
+    if case not in WHOLE:
+        session, events = run(tiny.hearing_engine(slots=1, length=length, block=block), RANDOM[which], SOUND, [])
+        WHOLE[case] = session.seams, told(events)
         assert session.seams
-    session, events = run(tiny.hearing_engine(slots=2, length=length, tick_tokens=16), RANDOM[which], SOUND, cuts)
-    assert (session.seams, told(events)) == known[which]
+    session, events = run(tiny.hearing_engine(slots=2, length=length, tick_tokens=16, block=block), RANDOM[which], SOUND, cuts)
+    assert (session.seams, told(events)) == WHOLE[case]
 
 
 def runaway(length: int) -> Engine:

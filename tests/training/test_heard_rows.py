@@ -37,6 +37,7 @@ def encoder(every: int = EVERY) -> Encoder:
 PLAIN: dict[str, Any] = {}
 MIXED: dict[str, Any] = {"posteriors": True}
 COMPRESSED: dict[str, Any] = {"posteriors": True, "blank": tiny.BLANK}
+BLOCKS: dict[str, Any] = {"block": 2 * EVERY}
 
 
 def model(**way: Any) -> PackedModel:
@@ -82,7 +83,8 @@ def compared(folder: Path, seed: int, task: str, way: dict[str, Any]) -> tuple[I
 
 
 @pytest.mark.parametrize(
-    ("task", "way"), [("listen", PLAIN), ("listen", MIXED), ("listen", COMPRESSED), ("late", PLAIN), ("late", COMPRESSED)]
+    ("task", "way"),
+    [("listen", PLAIN), ("listen", MIXED), ("listen", COMPRESSED), ("late", PLAIN), ("late", COMPRESSED), ("listen", BLOCKS)],
 )
 @settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 2**32))

@@ -154,6 +154,16 @@ def test_a_teacher_must_fit_and_must_be_asked(tmp_path: Path, tones: Path) -> No
         config(tmp_path / "run", tones, loss={"hindsight": 1.0}, audio={"teacher": str(tones.parent / "encoder"), "train": "projector"})
 
 
+def test_blocks_go_with_the_encoder_and_must_fit_it(tmp_path: Path, tones: Path) -> None:
+    folder = train(config(tmp_path / "run", tones, audio={"block_ms": 320}, run={"steps": 1}), QUIET)
+    made = loading.load(str(folder), dtype="float32").encoder
+    assert made is not None
+    assert made.config.block == 16
+    with pytest.raises(InvalidValueError, match="block of whole tokens") as refused:
+        train(config(tmp_path / "odd", tones, audio={"block_ms": 60}), QUIET)
+    assert refused.value.param == "audio.block_ms"
+
+
 def test_it_learns_to_write_what_it_hears_and_is_served(tmp_path: Path, tones: Path) -> None:
     run = {"steps": 24, "dev_steps": 12, "batch_tokens": 500}
     dev = [{"data": str(tones), "task": "transcribe", "limit": 4}]
