@@ -35,7 +35,7 @@ class CheckpointConfig(BaseModel):
     """proactivellm.json.
 
     backbone:        where the weights are if not in this folder: a hub name, a path, or `package:NAME/FILE.gguf`
-    offset:          first position of the target group (DESIGN section 4)
+    offset:          first position of the target group (docs/architecture.md)
     unit:            of phi, tiers and `max_lag`: `ms` for a checkpoint that hears
     audio:           where its audio encoder is if not in this folder: a folder or hub name (backbones/audio_weights.py)
     listener:        the checkpoint that hears for this one, which reads what that one writes: a folder or hub name

@@ -1,4 +1,4 @@
-"""Splits a chat template around the stream: `prefix + SOURCE + source_end` and `header + TARGET + end` (DESIGN section 4).
+"""Splits a chat template around the stream: `prefix + SOURCE + source_end` and `header + TARGET + end`.
 
 Asks the tokenizer's own template and holds no model's strings. Knows nothing of positions or slots.
 """

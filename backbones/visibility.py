@@ -1,6 +1,6 @@
 """The offline truth: one masked, unpacked, full forward with a given phi. Streaming must equal it on every prefix.
 
-Defines the group positions and the visibility mask of DESIGN section 4, apart from slots and layouts. Tests and training build on it.
+Defines the group positions and the visibility mask of docs/architecture.md, apart from slots and layouts. Tests and training build on it.
 """
 
 from collections.abc import Sequence

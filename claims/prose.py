@@ -65,4 +65,6 @@ page is rendered by `make claims` from the numbers of every item in `claims/resu
 one by hand. A claim *holds* if the interval of everything that it asks for carries it; what an interval does not carry is *not
 shown*, whichever way it leans; what has no results is *not run*. Behind a number is its 95% interval from 2,000 bootstrap resamples
 of whole passages, the same for everything that is compared ([evaluation.md](evaluation.md) says how latency and quality are
-measured). `make claims-run` and `make ablation` make the results anew."""
+measured). `make claims-run` makes the results of H0 to H3 anew, `make ablation` those of H4; `PARTS="speech-digits speech-sentences"` with
+`python -m claims.rotation` those of speech, and `PARTS=h1-needle.plain FLAGS="--model …"` those of a plain checkpoint, which is not
+shipped."""

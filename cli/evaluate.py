@@ -32,7 +32,10 @@ class Where:
 def evaluate(  # noqa: PLR0913, PLR0917 (one a flag)
     task: Annotated[str, typer.Option(help="Task of the model.")],
     data: Annotated[
-        str, typer.Option(help="TSV, SQuAD JSON, MCTest text, DialogSum or plain JSONL (.gz too), or needle:SPLIT:COUNT[:SEED].")
+        str,
+        typer.Option(
+            help="TSV, CSV, SQuAD JSON, MCTest text, DialogSum, JSONL (.gz too), two files SOURCE,TARGET, or needle:SPLIT:COUNT[:SEED]."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the report; a run that was cut off goes on there.")],
     model: Annotated[str, typer.Option(help="Folder, .gguf file or hub name; with --server the name of one of its models.")] = "",

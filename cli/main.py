@@ -193,7 +193,7 @@ def stream(  # noqa: PLR0913, PLR0917 (one a flag)
     model: Annotated[str | None, typer.Option(help="Model, where the server has several.")] = None,
     input: Annotated[list[str] | None, typer.Option(help="Input of the task, name=text; repeat for several.")] = None,  # noqa: A002
     instruction: Annotated[str | None, typer.Option(help="Prompt instead of the task's.")] = None,
-    max_lag: Annotated[int | None, typer.Option(help="Force a write when the source is so many words ahead.")] = None,
+    max_lag: Annotated[int | None, typer.Option(help="Force a write when the source is so many words, or ms of sound, ahead.")] = None,
     max_output_tokens: Annotated[int | None, typer.Option(help="End after so many tokens.")] = None,
     rollover: Annotated[
         bool, typer.Option("--rollover", help="Go on past the end of the slot, for hours of text or speech (docs/streams.md).")

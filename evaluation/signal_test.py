@@ -106,7 +106,7 @@ def shuffled(seen: Sequence[Seen], seed: int) -> list[Seen]:
 def select_pairs(
     checkpoint: Checkpoint, task: str, examples: Sequence[Example], limits: Limits, *, count: int = PAIRS, slots: int = 16
 ) -> list[tuple[tuple[int, int], float]]:
-    """The `count` (layer, head) pairs whose peaks predict agreement best, each with its area, best first (DESIGN section 6).
+    """The `count` (layer, head) pairs whose peaks predict agreement best, each with its area, best first (docs/heads.md).
 
     Raises InvalidValueError where every probe agrees with the full view, or none.
     """

@@ -11,7 +11,7 @@ from heads.base import MAX_COUNT, Need, Signals, required
 
 @dataclass(frozen=True)
 class Attention:
-    """`peak`: the largest attention to one unit. `focus`: 1 - n_rho / phi (ProactiveLLM, "attention-driven head"; DESIGN section 6).
+    """`peak`: the largest attention to one unit. `focus`: 1 - n_rho / phi (ProactiveLLM, "attention-driven head").
 
     kind:        `score` in requests: `peak` or `focus` (n_rho: the fewest units that hold `rho` of the mass; it cannot exceed 1 - 1 / phi)
     accumulate:  average the probe's attention with that of the target tokens written so far

@@ -26,7 +26,7 @@ class Message(BaseModel):
 
 
 class HeadSpec(BaseModel):
-    """A decision head with parameters, such as `{"name": "align_att", "frontier": 2}`."""
+    """A decision head with parameters, such as `{"name": "attention", "score": "focus"}`."""
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True, allow_inf_nan=False)
     name: str

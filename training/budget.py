@@ -15,7 +15,7 @@ Scheme = Literal["paper", "uniform", "polynomial", "dirichlet"]
 
 
 class Budget(BaseModel):
-    """How phi is drawn (DESIGN section 8).
+    """How phi is drawn.
 
     scheme:        `paper`: equal weights and nothing unread, which is the paper's multinomial; `uniform`; `polynomial`; `dirichlet`
     gamma:         of `polynomial`, w_t ~ (t + 1)^gamma: above 0 most is read late, below 0 early

@@ -1,4 +1,4 @@
-"""L = L_batch + L_MSLM + lambda KL(P_batch || P_stream) of one packed forward (DESIGN section 8).
+"""L = L_batch + L_MSLM + lambda KL(P_batch || P_stream) of one packed forward (ProactiveLLM).
 
 Knows views and losses; the model only as something with a base model and an `lm_head`. Knows no optimizer and no device.
 """
