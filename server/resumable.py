@@ -74,6 +74,12 @@ class Resumable(Duplex):
         else:
             super().fail(error)
 
+    def _put(self, build: Build) -> None:
+        """As any connection. While nobody can take events they are numbered, and kept as long as those that were sent."""
+        if self._parked and self._events.full():
+            self._number_waiting()
+        super()._put(build)
+
     def abandon(self) -> None:
         """Nobody came back: frees the slot."""
         self._parked = False

@@ -245,6 +245,30 @@ def test_more_than_is_kept_cannot_be_sent_again() -> None:
         asyncio.run(act(live))
 
 
+def test_more_events_than_may_wait_for_a_socket_are_kept_for_who_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def act(live: Live, goes: threading.Event) -> None:
+        ws, started = await begin(live)
+        goes.clear()
+        await send(ws, *(append("dog ") for _ in range(30)), END, {"type": "ping", "id": "there"})
+        await until(ws, "pong")  # behind all of them, which wait for the engine
+        lost(ws)
+        await asyncio.to_thread(wait_until, lambda: live.app_metric("proactivellm_parked", {}) == 1)
+        goes.set()
+        await asyncio.to_thread(wait_until, lambda: not live.engine.sessions)
+        async with live.connect() as again:
+            await send(again, resume(started, 1))
+            events = await until(again, "done")
+            assert [event["seq"] for event in events[1:]] == list(range(2, len(events) + 1))
+            assert len(events) > 30
+
+    with Live(resume_seconds=60, max_queued_events=8) as live:
+        wait_until(lambda: live.worker.ready)
+        goes, step = threading.Event(), live.engine.step
+        goes.set()
+        monkeypatch.setattr(live.engine, "step", lambda: step() if goes.wait(20) else [])
+        asyncio.run(act(live, goes))
+
+
 def test_nobody_comes_back_and_too_many_wait() -> None:
     async def act(live: Live) -> None:
         sockets = [await begin(live) for _ in range(3)]
