@@ -4,6 +4,7 @@ import structlog
 from fastapi import WebSocket
 
 from engine.actions import Append
+from engine.engine import Engine
 from engine.request import threshold
 from errors import BadStateError, ProactiveError, UnknownNameError
 from server.config import ServerConfig
@@ -120,13 +121,14 @@ class RealtimeConnection(Turns):
         if self._source.left or self._source.lost:
             raise BadStateError("expected a new source, got the rest of one whose response is done: say its end, then send the new one")
         if not self._source.begun:
-            self._source.check(audio=False)  # what comes is text
+            self._source.check(audio=self._hears_only())
         start = self._settings.start(params, self._task(params))
         request = to_request(start)
         if self._source.audio:
             request = audio.PATH.request(request)
         include = self._settings.own(params).get("include") or []
-        speaker = Response(params, self._conversation_id, max_output_tokens=start.max_output_tokens or "inf", phi="phi" in include)
+        most, heard = start.max_output_tokens or "inf", self._source.audio
+        speaker = Response(params, self._conversation_id, max_output_tokens=most, phi="phi" in include, heard=heard)
         self._open(speaker, start.model, request)
 
     def _task(self, params: ResponseParams) -> str:
@@ -147,9 +149,20 @@ class RealtimeConnection(Turns):
             )
         return tasks[0]
 
+    def _hears_only(self) -> bool:
+        """True where the source that is to come can only be sound: of a model with an encoder of its own."""
+        engine = self._engine()
+        return engine is not None and engine.checkpoint.encoder is not None
+
+    def _engine(self) -> Engine | None:
+        """The one that the settings name, else the first; None where there is none of that name."""
+        model, engines = self._settings.model, self._worker.engines
+        return engines.get(model) if model is not None else next(iter(engines.values()))
+
     def _cancel(self, event: ResponseCancel) -> None:
         response = self._speaker if isinstance(self._speaker, Response) else None
-        if response is None or event.response_id in (None, response.id):
+        # Without a response it is the rest of one's source that is given up. An utterance is none: its end must still be told.
+        if self._speaker is None or (response is not None and event.response_id in (None, response.id)):
             self._source.stop()
         if self._handle is None or response is None or event.response_id not in (None, response.id):
             raise RefusedError("response_cancel_not_active", "expected a response in progress, got none of that id to cancel")
@@ -161,8 +174,7 @@ class RealtimeConnection(Turns):
     def _hear(self, event: AudioAppend) -> None:
         pcm = audio.decoded(event.audio)
         self._check_ready()
-        model, engines = self._settings.model, self._worker.engines
-        engine = engines.get(model) if model is not None else next(iter(engines.values()))
+        engine = self._engine()
         if engine is None or not audio.PATH.takes(engine):
             raise RefusedError("audio_not_supported", "expected text: the model that is served takes no audio")
         self._source.check(audio=True)

@@ -35,11 +35,14 @@ def told(error: ProactiveError, **more: Any) -> Dict:
 
 
 class Response:
-    """Its events, from the engine's. `phi` says that the client asked for what is ours."""
+    """Its events, from the engine's. `phi` says that the client asked for what is ours; `heard`: its source is sound."""
 
-    def __init__(self, params: ResponseParams, conversation_id: str, *, max_output_tokens: int | str, phi: bool) -> None:
+    def __init__(
+        self, params: ResponseParams, conversation_id: str, *, max_output_tokens: int | str, phi: bool, heard: bool = False
+    ) -> None:
         self.id, self.item_id = new_id("resp"), new_id("item")
         self._metadata, self._conversation_id, self._most, self._phi = params.metadata, conversation_id, max_output_tokens, phi
+        self._heard = heard
         self._place: Dict = {"response_id": self.id, "item_id": self.item_id}
         self._previous: str | None = None
         self._failure: ProactiveError | None = None
@@ -93,7 +96,7 @@ class Response:
         response = self._response(status, own) | {
             "status_details": {"type": status, "reason": _reason(done), "error": self._error(done)},
             "output": [item],
-            "usage": _usage(done),
+            "usage": _usage(done, heard=self._heard),
         }
         return [
             TextDone(text=done.text, **self._place),
@@ -134,12 +137,13 @@ def _reason(done: Done) -> str | None:
     return {"cancelled": "client_cancelled", "length": "max_output_tokens"}.get(done.reason)
 
 
-def _usage(done: Done) -> Dict:
+def _usage(done: Done, *, heard: bool) -> Dict:
     read, written = done.usage.prompt_tokens + done.usage.source_tokens, done.usage.target_tokens
+    sound = done.usage.source_tokens if heard else 0
     return {
         "total_tokens": read + written,
         "input_tokens": read,
         "output_tokens": written,
-        "input_token_details": {"text_tokens": read, "audio_tokens": 0, "cached_tokens": 0},
+        "input_token_details": {"text_tokens": read - sound, "audio_tokens": sound, "cached_tokens": 0},
         "output_token_details": {"text_tokens": written, "audio_tokens": 0},
     }

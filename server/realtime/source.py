@@ -18,10 +18,10 @@ class Source:
     lost:     the last piece was such a rest
     """
 
-    def __init__(self, max_pieces: int, max_bytes: int) -> None:
+    def __init__(self, max_pieces: int, max_bytes: int, max_audio_bytes: int) -> None:
         self.audio = self.begun = self.complete = self.read = self.left = self.lost = False
         self._pieces: list[Piece] = []
-        self._size, self._max_pieces, self._max_bytes = 0, max_pieces, max_bytes
+        self._size, self._max_pieces, self._max_bytes, self._max_audio_bytes = 0, max_pieces, max_bytes, max_audio_bytes
 
     def check(self, *, audio: bool) -> None:
         """Raises BadStateError for audio in a written source, and for text in one that is heard."""
@@ -36,11 +36,10 @@ class Source:
 
     def wait(self, piece: Piece | None, *, last: bool) -> None:
         """Keeps a piece, None for an empty one. Raises RefusedError for more than a session may read."""
-        size = 0 if piece is None else piece[1]
-        if len(self._pieces) >= self._max_pieces or self._size + size > self._max_bytes:
+        size, most = 0 if piece is None else piece[1], self._max_audio_bytes if self.audio else self._max_bytes
+        if len(self._pieces) >= self._max_pieces or self._size + size > most:
             raise RefusedError(
-                "source_too_long",
-                f"expected at most {self._max_pieces} pieces and {self._max_bytes} bytes of source before something reads it, got more",
+                "source_too_long", f"expected at most {self._max_pieces} pieces and {most} bytes of source before it is read, got more"
             )
         self.begun, self.complete = True, last
         self._size += size

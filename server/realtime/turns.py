@@ -24,6 +24,7 @@ from server.worker import Worker
 
 log = structlog.get_logger()
 Speaker = Response | Transcript
+TOKEN_SECONDS = 0.04  # of sound that stand in a row of a slot: more than fills it need not wait for a session
 
 
 class Turns(Duplex):
@@ -33,7 +34,7 @@ class Turns(Duplex):
         super().__init__(socket, config, metrics)
         self._worker = worker
         self._session_id = new_id("sess")
-        self._source = Source(config.slot_length, config.max_source_bytes)
+        self._source = Source(config.slot_length, config.max_source_bytes, int(config.slot_length * TOKEN_SECONDS * BYTES_PER_SECOND))
         self._handle: Handle | None = None
         self._speaker: Speaker | None = None
         self._opened_by: str | None = None  # event_id of what asked for the session

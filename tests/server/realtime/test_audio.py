@@ -133,6 +133,25 @@ def test_clear_forgets_the_utterance(live: Live) -> None:
     asyncio.run(act())
 
 
+def test_a_cancel_ends_no_utterance(live: Live) -> None:
+    """No response is in progress: the transcript goes on to its end, and its slot is free behind it."""
+
+    async def act() -> None:
+        async with transcription(live) as t:
+            await say(t, "The dog ")
+            await t.connection.response.cancel()
+            assert (await t.until("error"))[-1]["error"]["code"] == "response_cancel_not_active"
+            await say(t, "sat ")
+            await t.connection.input_audio_buffer.commit()
+            assert (await t.until(f"{TRANSCRIPT}.completed"))[-1]["transcript"]
+            await say(t, "The dog ")
+            await t.connection.response.cancel()
+            await t.connection.input_audio_buffer.commit()
+
+    asyncio.run(act())
+    wait_until(lambda: free(live))
+
+
 def test_a_transcript_without_a_slot_fails_and_its_utterance_is_still_committed() -> None:
     async def act(live: Live) -> None:
         async with transcription(live) as t:

@@ -63,6 +63,24 @@ def test_a_response_to_what_was_heard(live: Live) -> None:
     asyncio.run(act())
 
 
+def test_a_response_that_was_asked_for_before_the_first_sound(live: Live) -> None:
+    async def act() -> None:
+        async with talk(live, own=OWN, model="hearing") as t:
+            await t.connection.response.create()
+            await t.until("response.content_part.added")
+            for at in range(0, 48_000, 4_800):
+                await t.connection.input_audio_buffer.append(audio=base64.b64encode(PCM[at : at + 4_800]).decode())
+            await t.connection.input_audio_buffer.commit()
+            response = (await t.until("response.done"))[-1]["response"]
+            assert response["output"][0]["content"][0]["text"] == expected(PCM[:48_000])
+            details = response["usage"]["input_token_details"]
+            assert details["audio_tokens"] == 25
+            assert sum(details.values()) == response["usage"]["input_tokens"]
+
+    asyncio.run(act())
+    wait_until(lambda: live.worker.engines["hearing"].free_slots == SLOTS)
+
+
 def test_a_model_that_reads_text_only_refuses_audio() -> None:
     async def act(live: Live) -> None:
         async with talk(live) as t:
