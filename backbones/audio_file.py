@@ -3,13 +3,32 @@
 For data that training and evaluation are given, not for what strangers send. Knows files and the resampler; knows no frames and no model.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 
 from backbones import audio_input
 from backbones.audio_resample import Resampler
 from errors import InvalidValueError
+
+UNKNOWN = 1 << 62  # samples, and more: libsndfile's for a FLAC whose encoder wrote into a pipe
+BLOCK = 1 << 16
+
+
+def forwards(sound: Any) -> Any:
+    """An open soundfile.SoundFile, to be read to its end: where it can, the library seeks behind every block, and fails at the end of one
+    of unknown length."""
+    sound.seekable = lambda: False
+    return sound
+
+
+def blocks(sound: Any, size: int, dtype: str) -> Iterator[Any]:
+    """[n, channels] of `forwards`, n = `size` but at the end. Raises what soundfile raises for one that breaks off."""
+    while len(block := sound.read(size, dtype=dtype, always_2d=True)):
+        yield block
 
 
 def read(path: Path) -> torch.Tensor:
@@ -17,12 +36,13 @@ def read(path: Path) -> torch.Tensor:
     import soundfile  # type: ignore[import-untyped]  # noqa: PLC0415 (who trains on text only does without)
 
     try:
-        found, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        with forwards(soundfile.SoundFile(path)) as sound:
+            rate, found = sound.samplerate, [*blocks(sound, BLOCK, "float32")]
     except (OSError, soundfile.SoundFileError) as error:
         raise _unreadable(path, error) from None
-    if not len(found):
+    if not found:
         raise _empty(path)
-    samples = torch.from_numpy(found)
+    samples = torch.from_numpy(np.concatenate(found))
     if not samples.isfinite().all():
         raise InvalidValueError(f"expected finite samples; got NaN or infinity in {path}")
     resampler = Resampler(rate)
@@ -30,7 +50,7 @@ def read(path: Path) -> torch.Tensor:
 
 
 def seconds(path: Path) -> float:
-    """By the header. Raises InvalidValueError for what cannot be read or is empty."""
+    """By the header. Raises InvalidValueError for what cannot be read, is empty, or does not say."""
     samples, rate = _header(path)
     return samples / rate
 
@@ -50,6 +70,8 @@ def _header(path: Path) -> tuple[int, int]:
         raise _unreadable(path, error) from None
     if not found.frames:
         raise _empty(path)
+    if found.frames >= UNKNOWN:
+        raise InvalidValueError(f"expected a recording whose header says how long it is; got {path}, which was written to a pipe")
     return found.frames, found.samplerate
 
 

@@ -288,7 +288,9 @@ def score_delays(
 
 def _opened(file: str) -> contextlib.AbstractContextManager[TextIO]:
     if file == "-":
-        return contextlib.nullcontext(sys.stdin)
+        from cli import standard_input  # noqa: PLC0415 (only what the command needs is imported)
+
+        return contextlib.nullcontext(standard_input.text())
     try:
         return Path(file).open(encoding="utf-8")
     except OSError as error:

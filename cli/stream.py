@@ -1,11 +1,12 @@
 """`proactivellm stream`: sends a source at a chosen pace, text word by word, and shows what comes back. Knows the client only."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TextIO
 
 from proactivellm_client import Done, Event, Session, connect
 
+from cli import standard_input
 from errors import InvalidValueError
 from tasks.words import pieces
 
@@ -78,7 +79,8 @@ def words(text: TextIO, words_per_second: float) -> Send:
     pause = 1 / words_per_second if words_per_second > 0 else 0.0
 
     async def send(session: Session, view: View) -> None:
-        async for line in _lines(text):
+        # In threads, so that what comes back is shown meanwhile.
+        async for line in standard_input.pieces(text.readline):
             for piece in pieces(line):
                 view.source(piece)
                 await session.send(piece)
@@ -86,9 +88,3 @@ def words(text: TextIO, words_per_second: float) -> Send:
         await session.end()
 
     return send
-
-
-async def _lines(text: TextIO) -> AsyncIterator[str]:
-    """A terminal or a pipe is read in a thread, so that what comes back is shown meanwhile."""
-    while line := await asyncio.to_thread(text.readline):
-        yield line

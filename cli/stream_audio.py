@@ -5,7 +5,6 @@ Knows sound and time; of the session only how samples are sent.
 
 import asyncio
 import contextlib
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any, BinaryIO
 
 from proactivellm_client import Session
 
+from cli import standard_input
 from errors import InvalidValueError
 
 PIECE_MS = 100  # sent at a time
@@ -53,13 +53,16 @@ def open_sound(name: str, rate: int) -> Sound:
     if name == "mic":
         return Sound(rate, 1, lambda: _microphone(rate), live=True)
     if name == "-":
-        return Sound(rate, 1, lambda: _raw(sys.stdin.buffer, rate))
+        stream = standard_input.binary()
+        return Sound(rate, 1, lambda: _raw(stream, rate))
     return _file(Path(name))
 
 
 def _file(path: Path) -> Sound:
     try:
         import soundfile  # type: ignore[import-untyped]  # noqa: PLC0415 (of the extra `audio`)
+
+        from backbones.audio_file import forwards  # noqa: PLC0415 (with torch, which takes seconds)
     except ImportError:
         raise InvalidValueError("expected soundfile for --audio FILE; install it: pip install soundfile", param="audio") from None
     try:
@@ -68,18 +71,21 @@ def _file(path: Path) -> Sound:
         raise InvalidValueError(f"expected a WAV, FLAC or Ogg file at {str(path)!r}: {error}", param="audio") from None
 
     async def pieces() -> AsyncIterator[bytes]:
-        with soundfile.SoundFile(str(path)) as sound:
-            size = sound.samplerate * PIECE_MS // 1000
-            while len(block := await asyncio.to_thread(sound.read, size, dtype="int16")):
-                yield block.tobytes()
+        try:
+            with forwards(soundfile.SoundFile(str(path))) as sound:
+                size = sound.samplerate * PIECE_MS // 1000
+                while len(block := await asyncio.to_thread(sound.read, size, dtype="int16")):
+                    yield block.tobytes()
+        except (soundfile.SoundFileError, OSError) as error:
+            raise InvalidValueError(f"expected sound in {str(path)!r} up to its end: {error}", param="audio") from None
 
     return Sound(about.samplerate, about.channels, pieces)
 
 
 async def _raw(stream: BinaryIO, rate: int) -> AsyncIterator[bytes]:
-    """Read in a thread, so that what comes back is shown meanwhile."""
+    """Read in threads, so that what comes back is shown meanwhile."""
     size = BYTES * (rate * PIECE_MS // 1000)
-    while piece := await asyncio.to_thread(stream.read, size):
+    async for piece in standard_input.pieces(lambda: stream.read(size)):
         yield piece[: len(piece) // BYTES * BYTES]  # a pipe may break off within a sample
 
 

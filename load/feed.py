@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import accumulate, count
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -59,21 +59,22 @@ def sound_feeds(files: Sequence[Path]) -> list[Feed]:
     """
     try:
         import soundfile  # type: ignore[import-untyped]  # noqa: PLC0415 (of the extra `audio`)
+
+        from backbones.audio_file import blocks, forwards  # noqa: PLC0415 (with torch, which takes seconds)
     except ImportError:
         raise InvalidValueError("expected soundfile for --audio; install it: pip install soundfile", param="audio") from None
     feeds = []
     for file in files:
         try:
-            found, rate = soundfile.read(str(file), dtype="int16", always_2d=True)
+            with forwards(soundfile.SoundFile(str(file))) as sound:
+                rate = sound.samplerate
+                found = [block.mean(axis=1).astype("int16") for block in blocks(sound, rate * PIECE_MS // 1000, "int16")]
         except (soundfile.SoundFileError, OSError) as error:
             raise InvalidValueError(f"expected a WAV, FLAC or Ogg file at {str(file)!r}: {error}", param="audio") from None
-        size = rate * PIECE_MS // 1000
-        samples = found.mean(axis=1).astype("int16")
-        blocks = [samples[start : start + size] for start in range(0, len(samples), size)]
-        if not blocks:
+        if not found:
             raise InvalidValueError(f"expected sound in {str(file)!r}, got an empty file", param="audio")
-        ends = [min((i + 1) * size, len(samples)) / rate for i in range(len(blocks))]
-        feeds.append(Feed(str(file), [block.tobytes() for block in blocks], ends, {"audio": {"format": "pcm16", "rate": rate}}))
+        ends = [end / rate for end in accumulate(map(len, found))]
+        feeds.append(Feed(str(file), [block.tobytes() for block in found], ends, {"audio": {"format": "pcm16", "rate": rate}}))
     return feeds
 
 

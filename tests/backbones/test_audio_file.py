@@ -42,6 +42,16 @@ def test_samples_that_are_not_finite_are_refused(tmp_path: Path) -> None:
         read(write(tmp_path / "a.wav", torch.tensor([0.1, np.nan])))
 
 
+def test_a_flac_that_was_written_to_a_pipe_has_samples_and_no_length(tmp_path: Path) -> None:
+    path = tmp_path / "a.flac"
+    soundfile.write(path, noise(100_000).numpy(), 16_000)
+    whole, flac = read(path), path.read_bytes()
+    path.write_bytes(flac[:21] + bytes([flac[21] & 0xF0]) + bytes(4) + flac[26:])
+    assert torch.equal(read(path), whole)
+    with pytest.raises(InvalidValueError, match="whose header says how long it is"):
+        seconds(path)
+
+
 @pytest.mark.parametrize("ask", [read, seconds])
 def test_what_is_no_recording_is_refused(tmp_path: Path, ask: object) -> None:
     assert callable(ask)

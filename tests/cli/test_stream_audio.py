@@ -134,6 +134,16 @@ def test_a_file_is_streamed_and_what_comes_back_is_shown(
     assert "2500 ms read" in lines[-1]
 
 
+def test_a_file_that_breaks_off_is_one_line(
+    live: Live, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "half.flac"
+    file.write_bytes(sound_file("FLAC")[:20_000])
+    url = f"ws://127.0.0.1:{live.port}"
+    assert run(monkeypatch, "stream", "--audio", str(file), "--url", url, "--task", "listen", "--pace", "0", "--plain") == 2
+    assert "up to its end" in capsys.readouterr().err.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -80,6 +80,32 @@ def test_a_broken_flac_is_noticed(data: bytes) -> None:
         read(opened(data))
 
 
+def of_unknown_length(flac: bytes) -> bytes:
+    """As an encoder leaves it that cannot go back to the header: the number of samples, the last 36 bits before the checksum, is 0."""
+    return flac[:21] + bytes([flac[21] & 0xF0]) + bytes(4) + flac[26:]
+
+
+def test_a_flac_that_was_written_to_a_pipe_is_read_to_its_end() -> None:
+    sound = opened(of_unknown_length(sound_file("FLAC")))
+    assert sound.seconds is None
+    np.testing.assert_array_equal(read(sound), read(opened(sound_file("FLAC"))))
+
+
+@pytest.mark.parametrize("size", [b"\xff" * 4, bytes.fromhex("24f0ff7f"), bytes(4)], ids=["ffmpeg", "sox", "none"])
+def test_a_wav_that_was_written_to_a_pipe_is_read_to_its_end(size: bytes) -> None:
+    wav = sound_file("WAV")
+    sound = opened(wav[:4] + size + wav[8:])
+    np.testing.assert_array_equal(read(sound), read(opened(wav)))
+
+
+@pytest.mark.parametrize("kept", [0.1, 0.5, 0.99])
+def test_a_wav_that_breaks_off_is_no_whole_one(kept: float) -> None:
+    wav = sound_file("WAV")
+    with pytest.raises(InvalidValueError, match="one that breaks off"):
+        opened(wav[: int(kept * len(wav))])
+    assert len(read(opened(wav[:-1] + b"\0"))) == 40_000
+
+
 def test_it_may_be_closed_while_it_is_read() -> None:
     sound = opened(sound_file())
     assert sound.read(0.4)
