@@ -148,7 +148,8 @@ class Worker:
         self._commands.put(lambda: self._on_session(handle, Session.cancel))
 
     def close(self, handle: Handle) -> None:
-        """The client is gone: frees the slot, answers nothing."""
+        """The client is gone, or told why the connection ends: frees the slot, answers nothing."""
+        log.info("session.left", session=handle.session_id)
         handle.leave()
         self._commands.put(lambda: self._close(handle))
 
