@@ -175,6 +175,8 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             _pending(self.config).release(self.transport)
         elif message["type"] == "websocket.close" and not self.disconnected:
             _pending(self.config).hold(self.transport)
+        elif message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            self.handshake_complete = True  # refused is complete too: uvicorn would log it as an error of the application
 
     async def run_asgi(self) -> None:
         """The application, and what follows its end."""
