@@ -11,6 +11,8 @@ def train(
 ) -> None:
     """Train a model to decide by itself when to speak, or go on with a run that was interrupted."""
     from training.config import read_config  # noqa: PLC0415 (torch takes seconds to import; --help must not)
+    from training.memory import keep_freed  # noqa: PLC0415
     from training.run import train as run  # noqa: PLC0415
 
+    keep_freed()
     print(run(read_config(config)))
