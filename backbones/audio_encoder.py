@@ -80,7 +80,8 @@ class EncoderLayer(nn.Module):
 
 
 class AudioEncoder(nn.Module):
-    """Audio token p covers 40 ms from 40p on and waits for 12.5 ms more: for mel frame 4p + 4, so for sample 640p + 839 at 16 kHz.
+    """Audio token p covers 40 ms from 40p on and waits for 12.5 ms more: for mel frame 4p + 4, so for sample 640p + 839 at 16 kHz; in
+    blocks, for that of the last token of its block.
 
     Pairs of positions are averaged before the last norm, as in Qwen2-Audio; at the end of a stream an odd one stands alone.
     vocabulary: the backbone's, where tokens are to be mixtures of its embeddings
