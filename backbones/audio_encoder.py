@@ -144,7 +144,7 @@ class AudioEncoder(nn.Module):
         return tokens
 
     def _whole(self, streams: Sequence[MelFrames]) -> list[Piece]:
-        return [Piece(EncoderState(self.config, torch.empty(0)), mel, last=True) for mel in streams]
+        return [Piece(EncoderState(self.config, torch.empty(0, device=self.device)), mel, last=True) for mel in streams]
 
     def _run(self, pieces: Sequence[Piece], attend: Hear) -> list[AudioTokens]:
         if not pieces:
@@ -224,7 +224,7 @@ def _attend_windows(_: int, qkv: torch.Tensor, segments: Sequence[Segment], *, c
     outs = []
     for one in segments:
         q, k, v = qkv.narrow(0, one.first, one.count).permute(1, 2, 0, 3).unsqueeze(1)  # [1, heads, count, d] each
-        mask = one.mask.to(qkv.device) if causal and one.block > 1 else None
+        mask = one.mask if causal and one.block > 1 else None
         out = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal and mask is None)
         outs.append(out[0].transpose(0, 1))
     return torch.cat(outs)

@@ -23,6 +23,7 @@ from evaluation.progress import Progress, shown
 from evaluation.sharing import backend_for
 from tasks.data import data_hash
 from tasks.example import Example
+from training.memory import keep_freed
 from training.run import train
 
 # The same for every model, so that none is chosen by what it does to a score; with the full view they span every latency.
@@ -85,6 +86,7 @@ def main(  # noqa: PLR0913, PLR0917 (one a flag)
     if task not in RECIPES:
         raise UnknownNameError("task", task, RECIPES)
     torch.set_num_threads(threads)
+    keep_freed()
     test = items(task, data, count)
     recipe = _recipe(RECIPES[task], steps, rows, base)
     for seed in range(seeds):

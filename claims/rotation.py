@@ -20,6 +20,7 @@ from errors import InvalidValueError
 from evaluation.progress import shown
 from recipes import digits
 from training.config import Config, read_config
+from training.memory import keep_freed
 from training.run import train
 
 SPEAKER = "SPEAKER"  # stands for one in the paths of the configuration
@@ -55,6 +56,7 @@ def main(
 ) -> None:
     """Train and judge a model without each speaker in turn."""
     torch.set_num_threads(threads)
+    keep_freed()
     settings, found = read_config(config), digits.read(data)
     for kept in speaker or sorted(found):
         name = TURN + kept

@@ -5,6 +5,7 @@ import contextlib
 import os
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Sized
 from typing import Any, BinaryIO, TextIO, TypeVar
 
@@ -27,7 +28,7 @@ def binary() -> BinaryIO:
     return alone
 
 
-async def pieces(read: Callable[[], Piece]) -> AsyncIterator[Piece]:
+async def pieces(read: Callable[[], Piece | None]) -> AsyncIterator[Piece]:
     """What a blocking `read` returns, up to the first that is empty. Raises what it raises.
 
     Each is read in a thread that nobody waits for: a read of a terminal or a pipe cannot be cancelled, and the threads that asyncio
@@ -46,7 +47,8 @@ async def pieces(read: Callable[[], Piece]) -> AsyncIterator[Piece]:
     def run(came: "asyncio.Future[Piece]") -> None:
         piece, failed = None, None
         try:
-            piece = read()
+            while (piece := read()) is None:  # one that must not block, as it was inherited
+                time.sleep(0.05)
         except BaseException as error:
             failed = error
         with contextlib.suppress(RuntimeError):  # the loop is closed

@@ -91,7 +91,7 @@ def first_thresholds(head: str, examples: Sequence[Example], backend: Backend, c
     """Quantiles of the head's scores on some items. No reference is looked at.
 
     At every prefix: what it says before anything is written. Then at the least of those scores, where it writes, and so on: the lowest ones
-    belong to later tokens. Raises InvalidValueError for a head that gave no score on the first item.
+    belong to later tokens. Raises InvalidValueError for a head that gave no score.
     """
     some = examples[:TRIED]
 
@@ -101,11 +101,12 @@ def first_thresholds(head: str, examples: Sequence[Example], backend: Backend, c
         for record in backend.run([(Policy(head, threshold), example) for example in some]):
             found += [score for _, _, score, _ in record.decisions if score is not None]
             progress.advance()
-            if not found:
-                raise InvalidValueError(
-                    f"expected a head with scores to take thresholds from; {head!r} gave none: name one, or run it as a baseline",
-                    param="head",
-                )
+        if not found:
+            raise InvalidValueError(
+                f"expected a head with scores to take thresholds from; {head!r} gave none on {len(some)} items: name a threshold, or run "
+                "it as a baseline",
+                param="head",
+            )
         return found
 
     found = scores(NEVER, "before it writes")

@@ -76,7 +76,7 @@ class Resumable(Duplex):
 
     def _put(self, build: Build) -> None:
         """As any connection. While nobody can take events they are numbered, and kept as long as those that were sent."""
-        if self._parked and self._events.full():
+        if (self._parked or self._claimed) and self._events.full():
             self._number_waiting()
         super()._put(build)
 

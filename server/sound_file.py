@@ -51,8 +51,8 @@ class SoundFile:
             with self._lock:
                 block = self._sound.read(wanted, dtype="float32", always_2d=True)
         except self._errors:
-            block = ()
-        if len(block) < wanted and self._left < UNKNOWN:
+            block = None
+        if block is None or (len(block) < wanted and self._left < UNKNOWN):
             raise _broken("one that breaks off or is damaged")
         if self._left < UNKNOWN:
             self._left -= wanted
@@ -71,7 +71,8 @@ def _breaks_off(file: IO[bytes]) -> bool:
     file.seek(4)
     size = int.from_bytes(file.read(4), "little")
     file.seek(0)
-    return max(there + 1, 0) < size < WRITTEN_TO_A_PIPE  # the last byte may be a filler that some leave out
+    # Some count the header's 8 bytes too, and some leave out the filler behind an odd number of samples.
+    return max(there + 9, 0) < size < WRITTEN_TO_A_PIPE
 
 
 def _measured(sound: Any, max_seconds: float) -> tuple[AudioFormat, float | None]:

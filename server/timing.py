@@ -87,8 +87,6 @@ class Timing:
     def left(self) -> None:
         """What still waits is nobody's."""
         self._timings.forget(self)
-        if self._opened:
-            self._metrics.done.labels(self._model, "left").inc()
 
     def _write(self, now: float) -> None:
         if self.waiting:  # text that was held back comes at a cancel, when everything was answered

@@ -149,7 +149,6 @@ class Worker:
 
     def close(self, handle: Handle) -> None:
         """The client is gone, or told why the connection ends: frees the slot, answers nothing."""
-        log.info("session.left", session=handle.session_id)
         handle.leave()
         self._commands.put(lambda: self._close(handle))
 
@@ -298,7 +297,9 @@ class Worker:
     def _close(self, handle: Handle) -> None:
         if handle.session is not None and handle.engine is not None:
             handle.engine.close(handle.session)
-            self._handles.pop(handle.session, None)
+            if self._handles.pop(handle.session, None) is not None:  # it was not done
+                self._metrics.done.labels(handle.engine.checkpoint.name, "left").inc()
+                log.info("session.left", session=handle.session_id)
 
     def _fail_all(self) -> None:
         for handle in self._handles.values():

@@ -40,4 +40,4 @@ def test_a_head_that_is_never_asked_has_no_thresholds() -> None:
     backend = Tiring(())
     with pytest.raises(InvalidValueError, match="'full' gave none"):
         first_thresholds("full", EXAMPLES, backend, 3, SILENT)
-    assert backend.asked == [NEVER]
+    assert backend.asked == [NEVER, NEVER]

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from server.metrics import head_label
-from tests.server.live import END, SLOTS, START, Live, append, receive, send, until, wait_until
+from tests.server.live import END, SLOTS, START, Live, append, receive, send, session, until, wait_until
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 WAIT_1 = {**START, "head": {"name": "wait_k"}, "threshold": 1.0, "max_output_tokens": 5}
@@ -68,6 +68,22 @@ def test_a_session_of_known_decisions_is_counted_as_it_was(live: Live) -> None:
     assert value(samples, "proactivellm_queue_age_seconds") == 0
     assert value(samples, "process_resident_memory_bytes") > 1 << 20
     assert any(name == "proactivellm_build_info" for name, _ in samples)
+
+
+def test_a_session_whose_connection_ends_first_has_left_and_one_that_is_done_has_not(live: Live) -> None:
+    def ended(reason: str) -> float:
+        return live.app_metric("proactivellm_sessions_done_total", {"model": "tiny", "reason": reason})
+
+    async def leave() -> None:
+        async with session(live) as ws:
+            await send(ws, append("The dog "))
+            await until(ws, "read")
+
+    before = ended("left")
+    asyncio.run(one(live, 3))
+    asyncio.run(leave())
+    wait_until(lambda: ended("left") == before + 1)
+    assert ended("end") + ended("length") >= 1
 
 
 def test_refusals_and_slow_clients_have_series_before_the_first_and_are_counted(live: Live) -> None:

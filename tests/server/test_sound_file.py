@@ -74,15 +74,17 @@ def damaged(data: bytes) -> bytes:
     return data[:middle] + bytes(2_000) + data[middle + 2_000 :]
 
 
+def of_unknown_length(flac: bytes) -> bytes:
+    """As an encoder leaves it that cannot go back to the header: the number of samples, the last 36 bits before the checksum, is 0."""
+    return flac[:21] + bytes([flac[21] & 0xF0]) + bytes(4) + flac[26:]
+
+
 @pytest.mark.parametrize("data", [sound_file("FLAC")[:-20_000], damaged(sound_file("FLAC"))], ids=["cut off", "damaged"])
 def test_a_broken_flac_is_noticed(data: bytes) -> None:
     with pytest.raises(InvalidValueError, match=r"broken FLAC file|breaks off or is damaged"):
         read(opened(data))
-
-
-def of_unknown_length(flac: bytes) -> bytes:
-    """As an encoder leaves it that cannot go back to the header: the number of samples, the last 36 bits before the checksum, is 0."""
-    return flac[:21] + bytes([flac[21] & 0xF0]) + bytes(4) + flac[26:]
+    with pytest.raises(InvalidValueError, match=r"broken FLAC file|breaks off or is damaged"):
+        read(opened(of_unknown_length(data)))
 
 
 def test_a_flac_that_was_written_to_a_pipe_is_read_to_its_end() -> None:
@@ -94,7 +96,7 @@ def test_a_flac_that_was_written_to_a_pipe_is_read_to_its_end() -> None:
 @pytest.mark.parametrize("size", [b"\xff" * 4, bytes.fromhex("24f0ff7f"), bytes(4)], ids=["ffmpeg", "sox", "none"])
 def test_a_wav_that_was_written_to_a_pipe_is_read_to_its_end(size: bytes) -> None:
     wav = sound_file("WAV")
-    sound = opened(wav[:4] + size + wav[8:])
+    sound = opened(wav[:4] + size + wav[8:40] + (size if any(size) else wav[40:44]) + wav[44:])  # of the file, and of its samples
     np.testing.assert_array_equal(read(sound), read(opened(wav)))
 
 

@@ -91,16 +91,6 @@ def test_whatever_ends_a_session_nothing_of_it_is_kept() -> None:
     assert world.value("refusals_total", code="no_capacity") == 1
 
 
-def test_a_session_whose_client_left_has_ended_and_one_that_never_began_has_not() -> None:
-    world = World()
-    for opened in (True, False):
-        session = world.session()
-        if opened:
-            session.came(OPENED)
-        session.left()
-    assert world.value("sessions_done_total", model="m", reason="left") == 1
-
-
 def test_a_refused_update_is_no_refused_session_and_a_cancelled_one_has_no_final() -> None:
     world = World()
     session = world.session()

@@ -17,7 +17,7 @@ from backbones.audio_weights import save_encoder
 from engine.actions import AppendAudio, Done, End
 from engine.engine import Engine, EngineConfig
 from engine.request import Request
-from errors import InvalidValueError
+from errors import CheckpointError, InvalidValueError
 from tests import tiny
 from tests.backbones.audio import encoder
 from tests.training import heard
@@ -155,13 +155,18 @@ def test_a_teacher_must_fit_and_must_be_asked(tmp_path: Path, tones: Path) -> No
 
 
 def test_blocks_go_with_the_encoder_and_must_fit_it(tmp_path: Path, tones: Path) -> None:
-    folder = train(config(tmp_path / "run", tones, audio={"block_ms": 320}, run={"steps": 1}), QUIET)
+    folder = train(config(tmp_path / "run", tones, audio={"block_ms": 80}, run={"steps": 1}), QUIET)
     made = loading.load(str(folder), dtype="float32").encoder
     assert made is not None
-    assert made.config.block == 16
-    with pytest.raises(InvalidValueError, match="block of whole tokens") as refused:
-        train(config(tmp_path / "odd", tones, audio={"block_ms": 60}), QUIET)
-    assert refused.value.param == "audio.block_ms"
+    assert made.config.block == 4
+    for block_ms, told in ((60, "block of whole tokens"), (320, "fit into decision_ms = 80; got 320 ms")):
+        with pytest.raises(InvalidValueError, match=told) as refused:
+            train(config(tmp_path / "odd", tones, audio={"block_ms": block_ms}), QUIET)
+        assert refused.value.param == "audio.block_ms"
+    settings = folder / "proactivellm.json"
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | {"decision_ms": 440}))
+    with pytest.raises(CheckpointError, match="multiple of the encoder's blocks of 80 ms, got 440"):
+        loading.load(str(folder), dtype="float32")
 
 
 def test_it_learns_to_write_what_it_hears_and_is_served(tmp_path: Path, tones: Path) -> None:
