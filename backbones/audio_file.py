@@ -3,32 +3,17 @@
 For data that training and evaluation are given, not for what strangers send. Knows files and the resampler; knows no frames and no model.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from backbones import audio_input
+from backbones.audio_forwards import UNKNOWN, blocks, forwards
 from backbones.audio_resample import Resampler
 from errors import InvalidValueError
 
-UNKNOWN = 1 << 62  # samples, and more: libsndfile's for a FLAC whose encoder wrote into a pipe
 BLOCK = 1 << 16
-
-
-def forwards(sound: Any) -> Any:
-    """An open soundfile.SoundFile, to be read to its end: where it can, the library seeks behind every block, and fails at the end of one
-    of unknown length."""
-    sound.seekable = lambda: False
-    return sound
-
-
-def blocks(sound: Any, size: int, dtype: str) -> Iterator[Any]:
-    """[n, channels] of `forwards`, n = `size` but at the end. Raises what soundfile raises for one that breaks off."""
-    while len(block := sound.read(size, dtype=dtype, always_2d=True)):
-        yield block
 
 
 def read(path: Path) -> torch.Tensor:

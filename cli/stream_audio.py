@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 from proactivellm_client import Session
 
+from backbones.audio_forwards import forwards
 from cli import standard_input
 from errors import InvalidValueError
 
@@ -61,8 +62,6 @@ def open_sound(name: str, rate: int) -> Sound:
 def _file(path: Path) -> Sound:
     try:
         import soundfile  # type: ignore[import-untyped]  # noqa: PLC0415 (of the extra `audio`)
-
-        from backbones.audio_file import forwards  # noqa: PLC0415 (with torch, which takes seconds)
     except ImportError:
         raise InvalidValueError("expected soundfile for --audio FILE; install it: pip install soundfile", param="audio") from None
     try:

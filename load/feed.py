@@ -9,6 +9,7 @@ from typing import Any
 
 from proactivellm_client import Session
 
+from backbones.audio_forwards import blocks, forwards
 from errors import InvalidValueError
 from tasks.words import pieces
 
@@ -59,8 +60,6 @@ def sound_feeds(files: Sequence[Path]) -> list[Feed]:
     """
     try:
         import soundfile  # type: ignore[import-untyped]  # noqa: PLC0415 (of the extra `audio`)
-
-        from backbones.audio_file import blocks, forwards  # noqa: PLC0415 (with torch, which takes seconds)
     except ImportError:
         raise InvalidValueError("expected soundfile for --audio; install it: pip install soundfile", param="audio") from None
     feeds = []

@@ -4,7 +4,7 @@ import io
 import threading
 from typing import IO, Any
 
-from backbones.audio_file import UNKNOWN, forwards
+from backbones.audio_forwards import UNKNOWN, forwards
 from backbones.audio_pcm import MAX_CHANNELS, MAX_RATE, MIN_RATE, AudioFormat
 from errors import InvalidValueError, LimitError
 
