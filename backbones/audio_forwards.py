@@ -1,4 +1,4 @@
-"""Sound files from their first sample to their last, by soundfile: what it must be told for that. Knows no format, no torch and no model."""
+"""Sound files from their first sample to their last: what soundfile must be told for that. Knows no format and no model; no torch."""
 
 from collections.abc import Iterator
 from typing import Any
