@@ -77,6 +77,11 @@ class EncoderConfig(BaseModel):
         return 20 * self.pool
 
     @property
+    def block_ms(self) -> int:
+        """Of the stream that a block stands for."""
+        return 20 * self.block
+
+    @property
     def out(self) -> int:
         """Width of an audio token."""
         return self.projector.out if self.projector else self.width

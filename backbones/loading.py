@@ -194,7 +194,7 @@ def _encoder(found: Found, backbone: Backbone, head: torch.Tensor | None) -> Aud
         raise CheckpointError(
             f"expected audio tokens of the backbone's width {width}, got {encoder.config.out} from {found.audio}", param="audio"
         )
-    every, block_ms = found.config.decision_ms, 20 * encoder.config.block
+    every, block_ms = found.config.decision_ms, encoder.config.block_ms
     if every % block_ms:
         raise CheckpointError(
             f"expected decision_ms to be a multiple of the encoder's blocks of {block_ms} ms, got {every}", param="decision_ms"

@@ -34,7 +34,7 @@ class SoundFile:
             self._sound = forwards(soundfile.SoundFile(file))
         except self._errors:
             raise _broken(f"a broken {MAGIC[magic]} file") from None
-        self._left = self._sound.frames  # UNKNOWN and more: the end is where no more comes
+        self._left = self._sound.frames  # UNKNOWN and more, whatever was read: the end is where no more comes
         self._lock = threading.Lock()  # a thread may still read when the client has left
         try:
             self.form, self.seconds = _measured(self._sound, max_seconds)
@@ -54,8 +54,7 @@ class SoundFile:
             block = None
         if block is None or (len(block) < wanted and self._left < UNKNOWN):
             raise _broken("one that breaks off or is damaged")
-        if self._left < UNKNOWN:
-            self._left -= wanted
+        self._left -= wanted
         data: bytes = block.tobytes()
         return data
 

@@ -127,7 +127,7 @@ def _hearing(config: Config, trainee: Trainee) -> Trainee:
     if config.model.vocabulary and settings.compress is None and encoder.config.blank is not None:
         raise InvalidValueError("expected compress and blank anew with a vocabulary, which numbers tokens anew", param="audio.compress")
     # The encoder is written beside the weights, wherever it came from.
-    decision_ms, block_ms = settings.decision_ms or trainee.config.decision_ms, 20 * encoder.config.block
+    decision_ms, block_ms = settings.decision_ms or trainee.config.decision_ms, encoder.config.block_ms
     if decision_ms % block_ms:
         raise InvalidValueError(f"expected blocks that fit into decision_ms = {decision_ms}; got {block_ms} ms", param="audio.block_ms")
     given = {"unit": "ms", "audio": None, "decision_ms": decision_ms}

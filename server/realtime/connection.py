@@ -134,13 +134,13 @@ class RealtimeConnection(Turns):
     def _task(self, params: ResponseParams) -> str:
         """The task that is asked for, else the model's only one."""
         self._check_ready()
-        own, model = self._settings.own(params), self._settings.model
+        own = self._settings.own(params)
         if own.get("task") is not None:
             return str(own["task"])
-        engines = self._worker.engines
-        if model is not None and model not in engines:
-            raise UnknownNameError("model", model, engines)
-        tasks = list((engines[model] if model is not None else next(iter(engines.values()))).checkpoint.config.tasks)
+        engine = self._engine()
+        if engine is None:
+            raise UnknownNameError("model", str(self._settings.model), self._worker.engines)
+        tasks = list(engine.checkpoint.config.tasks)
         if len(tasks) != 1:
             raise RefusedError(
                 "missing_required_parameter",

@@ -63,6 +63,11 @@ def stream(model: AudioEncoder, mel: MelFrames, at: Sequence[int]) -> AudioToken
     return whole
 
 
+def of_unknown_length(flac: bytes) -> bytes:
+    """As an encoder leaves it that cannot go back to the header: the number of samples, the last 36 bits before the checksum, is 0."""
+    return flac[:21] + bytes([flac[21] & 0xF0]) + bytes(4) + flac[26:]
+
+
 def _causal(module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, _: Any, **__: Any) -> tuple[torch.Tensor, None]:
     """Written out, so that it shares nothing with what is tested. Whisper's layers have scaled the query already."""
     scores = query @ key.transpose(2, 3)

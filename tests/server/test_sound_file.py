@@ -7,6 +7,7 @@ import pytest
 
 from errors import InvalidValueError, LimitError
 from server.sound_file import SoundFile
+from tests.backbones.audio import of_unknown_length
 from tests.server.hearing import PCM, sound_file
 
 
@@ -72,11 +73,6 @@ def test_a_file_that_is_too_long_is_refused_by_its_header() -> None:
 def damaged(data: bytes) -> bytes:
     middle = len(data) // 2
     return data[:middle] + bytes(2_000) + data[middle + 2_000 :]
-
-
-def of_unknown_length(flac: bytes) -> bytes:
-    """As an encoder leaves it that cannot go back to the header: the number of samples, the last 36 bits before the checksum, is 0."""
-    return flac[:21] + bytes([flac[21] & 0xF0]) + bytes(4) + flac[26:]
 
 
 @pytest.mark.parametrize("data", [sound_file("FLAC")[:-20_000], damaged(sound_file("FLAC"))], ids=["cut off", "damaged"])
