@@ -1,6 +1,7 @@
 """Settings of every test run."""
 
 import logging
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -16,13 +17,21 @@ settings.register_profile("same", derandomize=True)
 settings.load_profile("same")
 
 
+def _log_beside_standard_output() -> None:
+    """A server that still ends a session of the test before must not write between the lines that this test's command prints."""
+    structlog.reset_defaults()
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.__stderr__))
+
+
 @pytest.fixture(autouse=True)
-def _logs_of_one_test_are_not_the_next_ones() -> Iterator[None]:
-    """A server that a test starts in this process writes to the test's own standard error, which is closed after it."""
+def _each_test_for_itself() -> Iterator[None]:
+    """The same random numbers, alone or beside others; and no logging to a standard error that was the last test's and is closed."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
+    _log_beside_standard_output()
+    torch.manual_seed(0)
     yield
-    structlog.reset_defaults()
+    _log_beside_standard_output()
     logging.captureWarnings(False)
     root.handlers[:] = handlers
     root.setLevel(level)
