@@ -31,6 +31,7 @@ class Resumable(Duplex):
         self._token: str | None = None
         self._history = History(config.resume_buffer)
         self._parked = False  # the socket broke, and nobody came back yet
+        self._broke_at = 0  # number of the newest event then: its client has none that is newer
         self._claims = 0
         self._claimed = False  # its client is back, and waits for the socket before to end
         self._turn = asyncio.Lock()  # of the socket that is served
@@ -75,9 +76,17 @@ class Resumable(Duplex):
             super().fail(error)
 
     def _put(self, build: Build) -> None:
-        """As any connection. While nobody can take events they are numbered, and kept as long as those that were sent."""
+        """As any connection. While nobody can take events they are numbered, and kept as long as those that were sent.
+
+        Where one is no longer kept that the client cannot have, nobody will resume the session: it ends, as its slot is of use to others.
+        """
         if (self._parked or self._claimed) and self._events.full():
             self._number_waiting()
+            if self._parked and not self._history.keeps(self._broke_at):
+                log.info("session.given_up", session=self._session_id, events=self._history.last - self._broke_at)
+                self._metrics.resumes.labels("not_kept").inc()
+                self.abandon()
+                return
         super()._put(build)
 
     def abandon(self) -> None:
@@ -99,6 +108,7 @@ class Resumable(Duplex):
         if self._claimed:
             return True
         self._parked = code in BROKEN and self._tokens.park(self._token)
+        self._broke_at = self._history.last
         if self._parked:
             log.info("connection.broken", session=self._session_id, close_code=code)
         return self._parked

@@ -50,12 +50,16 @@ class History:
         self._frames.clear()
         self._size = 0
 
+    def keeps(self, seq: int) -> bool:
+        """Whether every event after number `seq` is still here."""
+        return self.last - seq <= len(self._frames)
+
     def since(self, seq: int) -> list[str]:
         """Every event after number `seq`. Raises ResumeError where some are no longer kept, and for a number that is to come."""
         if seq > self.last:
             raise ResumeError("invalid_value", f"expected last_seq to be at most {self.last}, got {seq}", param="last_seq")
         missed = self.last - seq
-        if missed > len(self._frames):
+        if not self.keeps(seq):
             raise ResumeError(
                 "resume_gap", f"expected to have missed at most the last {len(self._frames)} events, got {missed}: start the session again"
             )
