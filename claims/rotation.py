@@ -12,7 +12,7 @@ import torch
 import typer
 
 from backbones.loading import load
-from claims.parts import DATA, DIGITS_POINT, PARTS, Part
+from claims.parts import DATA, DIGITS_POINT, PARTS, Aim, Part
 from claims.results import FOLDER, SUFFIX, publish
 from claims.run import command, run
 from claims.speech import DIGITS, TURN
@@ -25,14 +25,15 @@ from training.run import train
 
 SPEAKER = "SPEAKER"  # stands for one in the paths of the configuration
 COUNT, TEST_COUNT = 1500, 100  # sequences of each speaker that is trained on; for testing
+# Judged at half of the lag that is asked for, as speakers differ in it; and where the shipped model is.
+AIMS = (Aim(DIGITS_POINT, "lag", 500), Aim("curve", "rco", 0.58))
 REPEATS = 0.3  # of the digits for training, as those of checkpoints/transcribe-en
 
 
 def part_of(speaker: str) -> Part:
-    """What is run on the speaker's digits: all of them, with the head of the claim, where the claim is."""
-    part = PARTS[DIGITS]
-    aims = tuple(aim for aim in part.aims if aim.purpose == DIGITS_POINT)
-    return replace(part, data=(f"{DATA}{speaker}/%s.jsonl",), items=None, dev_items=24, heads=("entropy",), aims=aims, baselines=("full",))
+    """What is run on the speaker's digits: all of them, with the head of the claim."""
+    data = (f"{DATA}{speaker}/%s.jsonl",)
+    return replace(PARTS[DIGITS], data=data, items=None, dev_items=24, heads=("entropy",), aims=AIMS, baselines=("full",))
 
 
 def without(speaker: str, config: Config, threads: int) -> Config:

@@ -49,9 +49,9 @@ def _mean(figures: Sequence[Figures], curve: str, purpose: str | None, key: Key)
 
 
 def _turns(turns: Mapping[str, Figures]) -> Grid:
-    policies = (("full", None), ("entropy", DIGITS_POINT))
+    policies = (("full", None, "full"), ("entropy", "curve", "entropy, RCO of 0.58"), ("entropy", DIGITS_POINT, "entropy, judged"))
     header = ["kept for testing", "recordings"]
-    header += [f"{curve}: {what}" for curve, _ in policies for what in ("word error rate, %", "ms from a word's end")]
+    header += [f"{policy}: {what}" for *_, policy in policies for what in ("word error rate, %", "ms from a word's end")]
     groups = {**{speaker: [found] for speaker, found in turns.items()}, "mean of speakers": list(turns.values())}
     rows = [
         [
@@ -59,7 +59,7 @@ def _turns(turns: Mapping[str, Figures]) -> Grid:
             f"{sum(len(one.items) for one in found):,}",
             *(
                 number(_mean(found, curve, purpose, key), digits)
-                for curve, purpose in policies
+                for curve, purpose, _ in policies
                 for key, digits in ((("quality", WER), 1), (LAG, 0))
             ),
         ]

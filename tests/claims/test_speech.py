@@ -53,7 +53,7 @@ def test_every_speaker_counts_the_same() -> None:
     header, *rows = claim.grids[0].rows
     assert [row[0] for row in rows] == ["ann", "bob", "mean of speakers"]
     assert [row[1] for row in rows] == ["300", "100", "400"]
-    rates = [float(row[header.index("entropy: word error rate, %")].split()[0]) for row in rows]
+    rates = [float(row[header.index("entropy, judged: word error rate, %")].split()[0]) for row in rows]
     assert rates[2] == pytest.approx((rates[0] + rates[1]) / 2, abs=0.11)
     assert rates[1] > 5 > rates[0]
     assert claim.findings[2].number.startswith(f"{rates[2]:.1f} ")
