@@ -1,12 +1,11 @@
 """`proactivellm load`: flags to a plan, and figures as a table or as JSON. Measures nothing itself."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-
-from cli import interrupt
 
 if TYPE_CHECKING:
     from load.report import Report, Spread
@@ -70,7 +69,7 @@ def load(  # noqa: PLR0913, PLR0917 (one a flag)
             return await parts.soak(target, feeds, plan, memory_growth=memory_growth, differing=differing)
         return await parts.load(target, feeds, plan)
 
-    found = interrupt.run(run())
+    found = asyncio.run(run())
     if as_json:
         print(json.dumps({**found.model_dump(mode="json"), "held": found.held}, indent=2))
     else:

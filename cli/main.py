@@ -1,5 +1,6 @@
 """The command `proactivellm`. Parses, calls, and turns errors into one line and an exit code; holds no logic of its own."""
 
+import asyncio
 import contextlib
 import sys
 from importlib.metadata import version
@@ -9,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 from pydantic import ValidationError
 
-from cli import interrupt
 from cli.calibrate import calibrate
 from cli.convert_whisper import convert_whisper
 from cli.evaluate import evaluate
@@ -317,10 +317,10 @@ def _show(
     console, session = Console(), options(flags)
     try:
         if plain or not console.is_terminal:
-            interrupt.run(stream(url, task, session, send, PlainView(console), api_key=api_key, resume=resume, replay=replay))
+            asyncio.run(stream(url, task, session, send, PlainView(console), api_key=api_key, resume=resume, replay=replay))
             return
         with LiveView(console, " · ".join(str(part) for part in (task, session.get("head"), session.get("tier")) if part)) as view:
-            interrupt.run(stream(url, task, session, send, view, api_key=api_key, resume=resume, replay=replay))
+            asyncio.run(stream(url, task, session, send, view, api_key=api_key, resume=resume, replay=replay))
     except ClientError as error:
         raise ProactiveError(str(error)) from error
 

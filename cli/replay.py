@@ -1,11 +1,11 @@
 """`proactivellm replay`: flags to a session. Runs and shows nothing itself."""
 
+import asyncio
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cli import interrupt
 from errors import ProactiveError
 
 
@@ -32,7 +32,7 @@ def replay(
     again = Run("again")
     options, messages = plan(recording, head=head, tier=tier, threshold=threshold, model=model)
     try:
-        interrupt.run(run_again(url, options, messages, again, speed=speed, api_key=api_key))
+        asyncio.run(run_again(url, options, messages, again, speed=speed, api_key=api_key))
     except ClientError as error:
         raise ProactiveError(str(error)) from error
     console = Console(highlight=False)
