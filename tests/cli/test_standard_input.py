@@ -43,7 +43,15 @@ def test_closed_standard_input_is_one_line(
 
 
 @pytest.fixture
-def waiting() -> Iterator[tuple[Live, "subprocess.Popen[str]"]]:
+def interruptible() -> Iterator[None]:
+    """What a shell starts in the background ignores interrupts, and so does all that it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def waiting(interruptible: None) -> Iterator[tuple[Live, "subprocess.Popen[str]"]]:
     """A server, and a command that streams to it and waits for more."""
     with Live(grace_seconds=0.2) as live:
         wait_until(lambda: live.worker.ready)
