@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -245,23 +245,11 @@ def test_more_than_is_kept_cannot_be_sent_again() -> None:
         asyncio.run(act(live))
 
 
-@pytest.fixture
-def held(monkeypatch: pytest.MonkeyPatch) -> Callable[[Live], threading.Event]:
-    """While the event is cleared the engine does nothing."""
-
-    def hold(live: Live) -> threading.Event:
-        goes, step = threading.Event(), live.engine.step
-        goes.set()
-        monkeypatch.setattr(live.engine, "step", lambda: step() if goes.wait(20) else [])
-        return goes
-
-    return hold
-
-
-async def lost_before_its_events(live: Live, goes: threading.Event) -> Any:
+async def lost_before_its_events(live: Live, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A session whose socket breaks before the engine answers any of thirty words: its `session.started`."""
     ws, started = await begin(live)
-    goes.clear()
+    goes, step = threading.Event(), live.engine.step
+    monkeypatch.setattr(live.engine, "step", lambda: step() if goes.wait(20) else [])
     await send(ws, *(append("dog ") for _ in range(30)), END, {"type": "ping", "id": "there"})
     await until(ws, "pong")  # behind all of them, which wait for the engine
     lost(ws)
@@ -271,9 +259,9 @@ async def lost_before_its_events(live: Live, goes: threading.Event) -> Any:
     return started
 
 
-def test_more_events_than_may_wait_for_a_socket_are_kept_for_who_comes_back(held: Callable[[Live], threading.Event]) -> None:
+def test_more_events_than_may_wait_for_a_socket_are_kept_for_who_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     async def act(live: Live) -> None:
-        started = await lost_before_its_events(live, held(live))
+        started = await lost_before_its_events(live, monkeypatch)
         async with live.connect() as again:
             await send(again, resume(started, 1))
             events = await until(again, "done")
@@ -285,9 +273,9 @@ def test_more_events_than_may_wait_for_a_socket_are_kept_for_who_comes_back(held
         asyncio.run(act(live))
 
 
-def test_a_session_that_nobody_could_resume_is_not_waited_for(held: Callable[[Live], threading.Event]) -> None:
+def test_a_session_that_nobody_could_resume_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     async def act(live: Live) -> None:
-        started = await lost_before_its_events(live, held(live))
+        started = await lost_before_its_events(live, monkeypatch)
         await asyncio.to_thread(wait_until, lambda: live.app_metric("proactivellm_parked", {}) == 0)
         assert live.app_metric("proactivellm_resumes_total", {"outcome": "not_kept"}) == 1
         assert (await refused(live, resume(started, 2)))["code"] == "unknown_session"
